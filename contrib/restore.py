@@ -186,7 +186,8 @@ def needed_packs(directory, point):
         needed = {line["block"] for line in blocks if wanted.get(line["block"]) == number}
         if needed:
             yield pack, blocks, needed
-            wanted = {block: place for block, place in wanted.items() if place != number or block not in needed}
+            for block in needed:
+                del wanted[block]
     if wanted:
         sys.exit(f"the map is damaged: no pack holds block {min(wanted)}")
 
@@ -200,13 +201,16 @@ def restore_point(directory, manifest, target):
             for chunk in whole_stream(directory, pack):
                 rest += chunk
                 while len(rest) >= size:
-                    line, block, rest = next(found), rest[:size], rest[size:]
+                    line, block, rest = next(found, None), rest[:size], rest[size:]
+                    if line is None:
+                        sys.exit(f"{pack['key']} holds more blocks than its block list")
                     if line["block"] in needed:
                         write_block(file, line["block"] * size, block, line["sha256"])
                         count += 1
-            for line in found if rest else ():
+            line = next(found, None)
+            if line and line["block"] in needed:
                 write_block(file, line["block"] * size, rest, line["sha256"])
-                count, rest = count + 1, b""
+                count += 1
         file.truncate(manifest["disk"]["bytes"])
     if count != sum(generation["used"] for generation in point["generations"]):
         sys.exit(f"{count} blocks were restored, which is another number than in the manifest")

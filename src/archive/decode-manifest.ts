@@ -22,7 +22,12 @@ export function decodeAnyManifest(body: Buffer, key: string, snapshotId: string)
   if (body.length > MAX_MANIFEST_BYTES) return refuse(`${body.length} bytes are too long for a manifest`, OVERWRITTEN);
   const manifest = parse(body);
   if (!manifest) return refuse('it is not a manifest', OVERWRITTEN);
-  if (manifest.format === POINT_FORMAT) return checkPointManifest(manifest, key, snapshotId);
+  if (manifest.format === POINT_FORMAT) {
+    const point = checkPointManifest(manifest, key, snapshotId);
+    if (!isSnapshotNote(point.snapshot) || !isDisk(point.disk))
+      return refuse('its description of the snapshot or of the disk is damaged', OVERWRITTEN);
+    return point;
+  }
   if (manifest.format !== MANIFEST_FORMAT)
     return refuse(`unsupported manifest format ${(manifest as Manifest).format}`, 'use a newer version of snap-to-s3');
   checkManifest(manifest, snapshotId, refuse);

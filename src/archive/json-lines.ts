@@ -1,5 +1,4 @@
 /** Documents of JSON lines, compressed with zstd. They are held in memory, compressed and decompressed. */
-import { once } from 'node:events';
 import { createZstdCompress, type ZstdOptions, zstdDecompress } from 'node:zlib';
 import { sleep } from '../lib/clock.ts';
 import { MiB } from '../lib/units.ts';
@@ -10,11 +9,15 @@ const LINES_PER_BATCH = 1000;
 export class JsonLinesWriter {
   readonly #stream = createZstdCompress();
   readonly #chunks: Buffer[] = [];
+  readonly #ended = Promise.withResolvers<void>();
   /** Lines that wait for the compressor. Few large writes are faster. */
   readonly #lines: string[] = [];
 
   constructor() {
     this.#stream.on('data', (chunk: Buffer) => this.#chunks.push(chunk));
+    this.#stream.on('error', (error) => this.#ended.reject(error));
+    this.#stream.on('end', () => this.#ended.resolve());
+    this.#ended.promise.catch(() => {});
   }
 
   add(content: object): void {
@@ -26,7 +29,7 @@ export class JsonLinesWriter {
   async finish(): Promise<Buffer> {
     this.#compress();
     this.#stream.end();
-    await once(this.#stream, 'end');
+    await this.#ended.promise;
     return Buffer.concat(this.#chunks);
   }
 

@@ -127,13 +127,25 @@ export interface GenerationKey extends ArchiveName {
   what: 'pack' | 'blocks' | 'map';
 }
 
-/** The key of a pack, e.g. `vol-1/2017-01-01T00:00:00+00:00 snap-1.pack.0001.lz4`. @param number from 1 on */
-export const packKey = (name: ArchiveName, number: number, codec: CodecName, cipher: Cipher): string =>
-  `${keyStem(name)}.pack.${String(number).padStart(4, '0')}.${CODECS[codec].suffix}${cipher === 'gpg' ? '.gpg' : ''}`;
+/**
+ * The objects of one attempt to store a point. Every attempt has keys of its own, so that nothing that an interrupted run
+ * still does can concern the objects of the next one.
+ */
+export interface AttemptName extends ArchiveName {
+  /** Eight random hexadecimal digits. */
+  attempt: string;
+  cipher: Cipher;
+}
+
+/** The key of a pack, e.g. `vol-1/2017-01-01T00:00:00+00:00 snap-1.1a2b3c4d.pack.0001.lz4`. @param number from 1 on */
+export const packKey = (name: AttemptName, number: number, codec: CodecName): string =>
+  keyOfAttempt(name, `pack.${String(number).padStart(4, '0')}.${CODECS[codec].suffix}`);
 
 /** The key of the list of blocks that a generation stores, or of the map of a point. */
-export const generationKey = (name: ArchiveName, what: 'blocks' | 'map', cipher: Cipher): string =>
-  `${keyStem(name)}.${what}.zst${cipher === 'gpg' ? '.gpg' : ''}`;
+export const generationKey = (name: AttemptName, what: 'blocks' | 'map'): string => keyOfAttempt(name, `${what}.zst`);
+
+const keyOfAttempt = (name: AttemptName, end: string): string =>
+  `${keyStem(name)}.${name.attempt}.${end}${name.cipher === 'gpg' ? '.gpg' : ''}`;
 
 /** @returns `null` for any other key. */
 export function parseGenerationKey(key: string): GenerationKey | null {
@@ -149,7 +161,7 @@ export const parseAnyKey = (key: string): ArchiveName | null =>
   parseKey(key) ?? parseSmallKey(key) ?? parseGenerationKey(key);
 
 const GENERATION_KEY =
-  /^(?<prefix>(?:.*\/)?)(?<volume>vol-[0-9a-f]+)\/(?<time>\S+) (?<snapshot>snap-[0-9a-f]+)\.(?:(?<what>blocks|map)\.zst|pack\.\d{4,}\.(?:lz4|zst))(?:\.gpg)?$/s;
+  /^(?<prefix>(?:.*\/)?)(?<volume>vol-[0-9a-f]+)\/(?<time>\S+) (?<snapshot>snap-[0-9a-f]+)\.[0-9a-f]{8}\.(?:(?<what>blocks|map)\.zst|pack\.\d{4,}\.(?:lz4|zst))(?:\.gpg)?$/s;
 
 const SMALL_KEY =
   /^(?<prefix>(?:.*\/)?)(?<volume>vol-[0-9a-f]+)\/(?<time>\S+) (?<snapshot>snap-[0-9a-f]+)(?<what>\.manifest\.json|(?:\.[1-9]\d{0,2})?\.index\.zst(?:\.gpg)?)$/s;

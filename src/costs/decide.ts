@@ -4,6 +4,7 @@
  * This module computes only, from the analysis and the prices. A saving is the cost that certainly stops; if it is not known
  * exactly, it is marked as a bound. A choice whose saving may be zero is never the best one.
  */
+import { isCopyVolume } from '../lib/aws-names.ts';
 import { sum } from '../lib/sum.ts';
 import type {
   Analysis,
@@ -121,16 +122,13 @@ function billedRate(snapshots: readonly SnapshotAnalysis[]): number | null {
   return gib > 0 ? sum(snapshots.map(({ monthly }) => monthly)) / gib : null;
 }
 
-/** The volume id that EC2 shows for copies of snapshots. */
-const COPIES = 'vol-ffffffff';
-
 /** Smaller differences are ignored: they come from rounding, and from partial days. */
 const NOISE = { share: 0.02, gib: 0.1 };
 
 /** The first snapshot of a volume refers to more than its billed size if the volume was created from another snapshot. */
 function foreignGiB({ id, snapshots }: VolumeAnalysis): number {
   const first = snapshots.find(isStandard);
-  if (!first || first.fullGiB === null || id === null || id === COPIES) return 0;
+  if (!first || first.fullGiB === null || id === null || isCopyVolume(id)) return 0;
   const more = first.fullGiB - first.gib;
   return more > Math.max(NOISE.gib, NOISE.share * first.fullGiB) ? more : 0;
 }
@@ -158,7 +156,7 @@ interface Family {
 }
 
 function lineageOf(volume: VolumeAnalysis, standard: readonly SnapshotAnalysis[], scale: Scale): Lineage {
-  const isChain = volume.id !== null && volume.id !== COPIES;
+  const isChain = volume.id !== null && !isCopyVolume(volume.id);
   const known = scale.foreign.get(volume) ?? 0;
   return {
     links: standard.map((snapshot) => linkOf(snapshot, volume.sizeGiB)),

@@ -7,7 +7,7 @@ import { DeleteSnapshotCommand } from '@aws-sdk/client-ec2';
 import type { PointManifest } from '../../src/archive/points/point-manifest.ts';
 import { keysIn } from '../support/archives.ts';
 import { addKey, gpgHome, importPublicKey, signKey } from '../support/gpg.ts';
-import { labForTest, recordsOf, runMigrate, runProgram, type TestLab } from '../support/lab.ts';
+import { BUCKET, labForTest, recordsOf, runCli, runMigrate, runProgram, type TestLab } from '../support/lab.ts';
 import { type LineageSnapshot, makeLineage } from '../support/lineages/lineage.ts';
 import { assertSameBytes } from '../support/same-bytes.ts';
 import { bytesOf, replaceObject } from '../support/tamper.ts';
@@ -224,4 +224,51 @@ test('more than 256 MiB of blocks become several packs', async (t) => {
     [2, 1],
   );
   await assertRestorable(lab, points);
+});
+
+test('a point is kept while the objects that it needs are there, and an archive of another kind is kept, too', async (t) => {
+  const lab = await labForTest(t);
+  const [first, second] = await makeLineage(lab, [{ write: [0, 5] }, { write: [5] }], TO_MIGRATE);
+  const whole = await runMigrate(lab, ['--dd', '--source', 'direct', '--snapshots', first?.snapshotId ?? '']);
+  assert.equal(whole.code, 0, whole.stderr);
+  const told = await runMigrate(lab, [...ONE, first?.snapshotId ?? '', second?.snapshotId ?? '']);
+  assert.equal(told.code, 0, told.stdout + told.stderr);
+  assert.match(told.stdout, /already archived as a whole/);
+  assert.match((await runMigrate(lab, [...ONE, second?.snapshotId ?? ''])).stdout, /already archived incrementally/);
+  const key = (await keysIn(lab)).find((name) => name.endsWith('.pack.0001.lz4')) ?? '';
+  await replaceObject(lab, key, Buffer.from('something else'));
+  const refused = await runMigrate(lab, [...ONE, second?.snapshotId ?? '']);
+  assert.equal(refused.code, 12, refused.stdout + refused.stderr);
+  assert.ok(refused.stdout.includes(key));
+});
+
+test('a point for another recipient is a base', async (t) => {
+  const lab = await labForTest(t);
+  const env = { GNUPGHOME: await gpgHome(t) };
+  for (const name of [RECIPIENT, 'next@example.com']) await addKey(env.GNUPGHOME, name);
+  const [first, second] = await makeLineage(lab, [{ write: [0, 5] }, { write: [5] }], TO_MIGRATE);
+  for (const [point, recipient] of [
+    [first, RECIPIENT],
+    [second, 'next@example.com'],
+  ] as const) {
+    const flags = [...ONE, point?.snapshotId ?? '', '--gpg-recipient', recipient];
+    const done = await runMigrate(lab, flags, { env });
+    assert.equal(done.code, 0, done.stdout + done.stderr);
+  }
+  assert.deepEqual(await howOf(lab), ['base', 'base']);
+});
+
+test('clean removes what a killed run has stored of a point', async (t) => {
+  const lab = await labForTest(t);
+  const [point] = await makeLineage(lab, [{ write: [0, 1] }], TO_MIGRATE);
+  await runMigrate(lab, INCREMENTAL, {
+    onLine: (line, signal) => {
+      if (line.includes('"index.stored"') && line.includes('.map.')) signal('SIGKILL');
+    },
+  });
+  const left = (await keysIn(lab)).filter((key) => key.includes(point?.snapshotId ?? '-') && !key.includes('claims'));
+  assert.equal(left.length, 3, left.join());
+  const done = await runCli(lab.env, ['clean', '--bucket', BUCKET, '--older-than', '0', '--yes']);
+  assert.equal(done.code, 0, done.stdout + done.stderr);
+  assert.deepEqual(await keysIn(lab), []);
 });

@@ -2,6 +2,7 @@
  * The list of the blocks that a generation stores: the pack and the place of each block, and its SHA-256. A pack is a
  * sequence of frames with one block each, in ascending order of the blocks, so that every block can be decoded by itself.
  */
+import { BLOCK_BYTES } from '../../cloud/blocks.ts';
 import { sleep } from '../../lib/clock.ts';
 import { HASH_BYTES, hashOf } from '../block-table.ts';
 import { CODECS, type CodecName } from '../codec.ts';
@@ -41,6 +42,9 @@ export interface BlockList {
 
 /** The blocks of the largest possible volume, 64 TiB. */
 const MAX_BLOCKS = 128 * 2 ** 20;
+
+/** Maximum number of blocks in a list, 4 TiB of data. Lists are held in memory. */
+export const MAX_LISTED_BLOCKS = 8 * 2 ** 20;
 
 /** Maximum length of a decompressed list: 120 bytes per block. */
 const MAX_BYTES = 2 ** 30;
@@ -98,6 +102,7 @@ export async function decodeBlockList(
 async function parse(lines: AsyncGenerator<Line>, wanted: string): Promise<BlockList> {
   const { format, layout, snapshot, bytes = 0, blockBytes = 0 } = (await lines.next()).value ?? ({} as Line);
   if (format !== POINT_FORMAT || layout !== 'blocks' || snapshot !== wanted) throw new Error('another document');
+  if (blockBytes !== BLOCK_BYTES) throw new Error('blocks of another size');
   const blocks = Math.ceil(bytes / blockBytes);
   if (!Number.isSafeInteger(blocks) || blocks < 1 || blocks > MAX_BLOCKS) throw new Error('an invalid size');
   const reader = new ListReader(blocks);
@@ -108,9 +113,12 @@ async function parse(lines: AsyncGenerator<Line>, wanted: string): Promise<Block
 class ListReader {
   readonly #blocks: number;
   readonly #packs: StoredPack[] = [];
-  readonly #hashes: Buffer[] = [];
-  readonly #indexes: number[] = [];
-  readonly #places: number[] = [];
+  #room = 1024;
+  #hashes = new Uint8Array(this.#room * HASH_BYTES);
+  #indexes = new Uint32Array(this.#room);
+  #places = new Float64Array(this.#room);
+  /** Number of blocks so far. */
+  #count = 0;
   #isEnded = false;
 
   constructor(blocks: number) {
@@ -128,15 +136,15 @@ class ListReader {
     if (!this.#isEnded) throw new Error('the end is missing');
     return {
       packs: this.#packs,
-      indexes: Uint32Array.from(this.#indexes),
-      hashes: new Uint8Array(Buffer.concat(this.#hashes)),
-      places: Float64Array.from(this.#places),
+      indexes: this.#indexes.slice(0, this.#count),
+      hashes: this.#hashes.slice(0, this.#count * HASH_BYTES),
+      places: this.#places.slice(0, this.#count),
     };
   }
 
   #addPack({ blocks, ...pack }: NonNullable<Line['pack']>, snapshot: string): void {
     this.#assertPackIsFull();
-    const first = this.#indexes.length;
+    const first = this.#count;
     const isOwn = parseGenerationKey(pack.key)?.snapshotId === snapshot;
     const isKnown = Object.hasOwn(CODECS, pack.codec) && (pack.cipher === 'none' || pack.cipher === 'gpg');
     if (!isOwn || !isKnown || !isCount(pack.bytes) || !isCount(blocks) || blocks === 0)
@@ -146,26 +154,41 @@ class ListReader {
 
   #addBlock(block: number, at: number | undefined, sha256: string): void {
     const pack = this.#packs.at(-1);
-    const before = this.#indexes.at(-1) ?? -1;
-    if (!pack || this.#indexes.length === pack.end) throw new Error('a block without a pack');
+    const before = this.#count === 0 ? -1 : (this.#indexes[this.#count - 1] ?? 0);
+    if (!pack || this.#count === pack.end) throw new Error('a block without a pack');
+    if (this.#count === MAX_LISTED_BLOCKS) throw new Error('too many blocks');
     if (!Number.isInteger(block) || block <= before || block >= this.#blocks) throw new Error('blocks out of order');
-    const start = this.#indexes.length === pack.first ? -1 : (this.#places.at(-1) ?? 0);
+    const start = this.#count === pack.first ? -1 : (this.#places[this.#count - 1] ?? 0);
     const place = pack.cipher === 'gpg' ? 0 : (at ?? -1);
     if (pack.cipher === 'none' && !(isCount(place) && place > start && place < pack.bytes))
       throw new Error('an invalid place');
-    this.#indexes.push(block);
-    this.#places.push(place);
-    this.#hashes.push(hashOf(sha256));
+    if (this.#count === this.#room) this.#grow();
+    this.#indexes[this.#count] = block;
+    this.#places[this.#count] = place;
+    this.#hashes.set(hashOf(sha256), this.#count * HASH_BYTES);
+    this.#count++;
+  }
+
+  #grow(): void {
+    this.#room *= 2;
+    const [indexes, places] = [new Uint32Array(this.#room), new Float64Array(this.#room)];
+    const hashes = new Uint8Array(this.#room * HASH_BYTES);
+    indexes.set(this.#indexes);
+    places.set(this.#places);
+    hashes.set(this.#hashes);
+    this.#indexes = indexes;
+    this.#places = places;
+    this.#hashes = hashes;
   }
 
   #end({ packs, blocks }: { packs: number; blocks: number }): void {
     this.#assertPackIsFull();
-    if (packs !== this.#packs.length || blocks !== this.#indexes.length) throw new Error('the totals do not match');
+    if (packs !== this.#packs.length || blocks !== this.#count) throw new Error('the totals do not match');
     this.#isEnded = true;
   }
 
   #assertPackIsFull(): void {
-    if ((this.#packs.at(-1)?.end ?? 0) !== this.#indexes.length) throw new Error('blocks are missing');
+    if ((this.#packs.at(-1)?.end ?? 0) !== this.#count) throw new Error('blocks are missing');
   }
 }
 

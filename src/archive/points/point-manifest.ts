@@ -112,6 +112,8 @@ const isPoint = (point: PointFacts | undefined): boolean =>
   isLength(point.depth) &&
   Object.hasOwn(CODECS, point.codec) &&
   (point.cipher === 'none' || point.cipher === 'gpg') &&
+  isLength(point.compressionLevel) &&
+  typeof point.storageClass === 'string' &&
   [point.own?.blocks, point.own?.packs, point.own?.storedBytes].every(isLength) &&
   (point.own.list === null || isDocument(point.own.list, 'blocks')) &&
   [point.chain?.baseBytes, point.chain?.deltaBytes].every(isLength) &&
@@ -119,15 +121,18 @@ const isPoint = (point: PointFacts | undefined): boolean =>
   Array.isArray(point.generations) &&
   point.generations.every(isGeneration);
 
-const isGeneration = ({ snapshot, blocks, used }: GenerationNote): boolean =>
-  typeof snapshot === 'string' &&
-  isDocument(blocks, 'blocks') &&
-  parseGenerationKey(blocks.key)?.snapshotId === snapshot &&
-  isLength(used);
+const isGeneration = (note: GenerationNote | null): boolean =>
+  note !== null &&
+  typeof note === 'object' &&
+  typeof note.snapshot === 'string' &&
+  isDocument(note.blocks, 'blocks') &&
+  parseGenerationKey(note.blocks.key)?.snapshotId === note.snapshot &&
+  isLength(note.used);
 
-const isDocument = (document: PointDocument | undefined, what: 'map' | 'blocks'): boolean =>
+const isDocument = (document: PointDocument | null | undefined, what: 'map' | 'blocks'): boolean =>
   typeof document === 'object' &&
   document !== null &&
-  parseGenerationKey(document.key ?? '')?.what === what &&
+  typeof document.key === 'string' &&
+  parseGenerationKey(document.key)?.what === what &&
   typeof document.etag === 'string' &&
   isLength(document.bytes);

@@ -2,6 +2,8 @@
  * The map of a point: where each block of its disk is. It is flat: a block is in one generation, whichever points came
  * between, so that a restore replays nothing.
  */
+import { BLOCK_BYTES } from '../../cloud/blocks.ts';
+import { SnapError } from '../../errors.ts';
 import { sleep } from '../../lib/clock.ts';
 import { JsonLinesWriter, readJsonLines } from '../json-lines.ts';
 import { damagedPoint } from './damaged-point.ts';
@@ -38,6 +40,14 @@ export function newPlaces(bytes: number, blockBytes: number): Uint16Array {
   return new Uint16Array(count);
 }
 
+/** With so many lines, a map is still shorter than `MAX_BYTES`. */
+const MAX_RUNS = 20_000_000;
+
+const tooFragmented = (snapshot: string): SnapError =>
+  new SnapError('UPLOAD_FAILED', `the blocks of ${snapshot} are spread too widely for a map`, {
+    hint: 'archive the snapshot with --dd instead of --incremental',
+  });
+
 /** Runs to write before yielding to other tasks, such as the renewal of claims. */
 const RUNS_PER_TURN = 4096;
 
@@ -51,6 +61,7 @@ export async function encodeMap(
   let runs = 0;
   for (let from = 0; from < places.length; ) {
     if (++runs % RUNS_PER_TURN === 0) await sleep(0);
+    if (runs > MAX_RUNS) throw tooFragmented(snapshot);
     const place = places[from] ?? PLACE.absent;
     let to = from + 1;
     while (places[to] === place) to++;
@@ -120,6 +131,7 @@ function emptyMap(line: Line, wanted: string): PointMap {
   if (format !== POINT_FORMAT || layout !== 'map' || snapshot !== wanted) throw new Error('another document');
   const isList = Array.isArray(generations) && generations.every((id) => typeof id === 'string');
   if (!isList || generations.length > MAX_GENERATIONS) throw new Error('an invalid list of generations');
+  if (blockBytes !== BLOCK_BYTES) throw new Error('blocks of another size');
   return { bytes, blockBytes, generations, places: newPlaces(bytes, blockBytes) };
 }
 

@@ -36,7 +36,7 @@ const EXIT_STATUS = exitStatusHelp([], INTERRUPTED_ONLY);
 const DESCRIPTION = [
   'EBS snapshots are incremental, and archives in S3 are full copies: which is cheaper depends on how much data changes between',
   'snapshots. Shows the comparison with the prices of 2017, as the spreadsheet of version 0 did, and with current prices, including',
-  'Deep Archive, the EBS archive tier, and incremental archives, which this program does not write yet.',
+  'Deep Archive, the EBS archive tier, and incremental archives (migrate --incremental).',
 ].join(' ');
 
 const EXAMPLES = `

@@ -1,4 +1,5 @@
 /** The operation `analyze --live`: analyzes without a report, from EC2 and the blocks that changed between snapshots. */
+
 import type { BilledSnapshot } from '../../billing/ledger.ts';
 import { BLOCK_BYTES } from '../../cloud/blocks.ts';
 import type { Snapshot } from '../../cloud/ports.ts';
@@ -8,6 +9,7 @@ import type { Prices } from '../../costs/price-types.ts';
 import { pricesIn } from '../../costs/prices.ts';
 import { SnapError } from '../../errors.ts';
 import { BLOCKS_PER_PAGE } from '../../lib/aws-limits.ts';
+import { isCopyVolume } from '../../lib/aws-names.ts';
 import { now } from '../../lib/clock.ts';
 import { inParallel } from '../../lib/parallel.ts';
 import { sum } from '../../lib/sum.ts';
@@ -15,7 +17,7 @@ import { GiB } from '../../lib/units.ts';
 import { VERSION } from '../../version.ts';
 import type { AnalyzeServices } from '../shared/services.ts';
 import type { AnalyzeSettings } from '../shared/settings/analyze.ts';
-import { assembleRegions, isCopy } from './assemble-analysis.ts';
+import { assembleRegions } from './assemble-analysis.ts';
 import { type Described, describeRegions, type KnownRegion } from './describe-regions.ts';
 import { type KnownRatios, ratiosFor } from './measure-ratio.ts';
 
@@ -61,7 +63,7 @@ function linksIn(region: string, { snapshots }: KnownRegion, accounts: readonly 
   );
   const latest = new Map<string, Snapshot>();
   return wanted.map((snapshot) => {
-    const isChained = snapshot.storageTier !== 'archive' && !isCopy(snapshot.volumeId);
+    const isChained = snapshot.storageTier !== 'archive' && !isCopyVolume(snapshot.volumeId);
     const before = isChained ? (latest.get(snapshot.volumeId) ?? null) : null;
     if (isChained) latest.set(snapshot.volumeId, snapshot);
     return { region, snapshot, before };

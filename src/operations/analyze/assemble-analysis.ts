@@ -1,8 +1,10 @@
 /** Joins the billed snapshots with the data of EC2 to regions, volumes and snapshots, without decisions. */
+
 import type { BilledSnapshot } from '../../billing/ledger.ts';
 import type { MeasuredRatio, RegionAnalysis, SnapshotAnalysis, VolumeAnalysis } from '../../costs/analysis.ts';
 import type { Prices } from '../../costs/price-types.ts';
 import { pricesIn } from '../../costs/prices.ts';
+import { isCopyVolume } from '../../lib/aws-names.ts';
 import { sum } from '../../lib/sum.ts';
 import { GiB } from '../../lib/units.ts';
 import type { KnownRegion } from './describe-regions.ts';
@@ -66,11 +68,8 @@ function assembleRegion(
   };
 }
 
-/** Whether it is the volume id that EC2 shows for copies of snapshots. Copies have no volume, so they form no lineage. */
-export const isCopy = (volumeId: string | null): boolean => volumeId === 'vol-ffffffff';
-
 const volumeKey = ({ volumeId, billed: { id } }: Placed): string =>
-  isCopy(volumeId) ? `${volumeId} ${id}` : (volumeId ?? '');
+  isCopyVolume(volumeId) ? `${volumeId} ${id}` : (volumeId ?? '');
 
 function place(billed: Priced, known: KnownRegion | undefined): Placed {
   const found = known?.snapshots.get(billed.id);
@@ -108,7 +107,7 @@ function assembleVolume(placed: readonly Placed[], known: KnownRegion | undefine
     gib: sum(snapshots.map(({ gib }) => gib)),
     monthly: sum(snapshots.map(({ monthly }) => monthly)),
     ...withShares(snapshots, id === null ? null : sizeGiB),
-    measured: id === null || isCopy(id) ? null : (measured.get(id) ?? null),
+    measured: id === null || isCopyVolume(id) ? null : (measured.get(id) ?? null),
     decision: null,
   };
 }

@@ -1,7 +1,7 @@
 /** Leftovers in the bucket: unfinished uploads, and objects of incomplete archives. */
 import { indexKey } from '../../archive/block-index.ts';
 import type { Claim, ClaimProgress } from '../../archive/claim.ts';
-import { manifestKey, parseAnyKey, parseKey } from '../../archive/key.ts';
+import { manifestKey, parseAnyKey, parseGenerationKey, parseKey } from '../../archive/key.ts';
 import type { ObjectHead, UnfinishedUpload } from '../../cloud/ports.ts';
 import { pricesIn } from '../../costs/prices.ts';
 import { count, GiB } from '../../lib/units.ts';
@@ -47,7 +47,31 @@ function isOurs({ uploadId, initiatedAt }: UnfinishedUpload, claim: Claim | null
 }
 
 /** Objects that the claim records and no manifest names: they do not belong to an archive. */
-async function leftObjects({ found, snapshotId }: Trace, survey: Survey): Promise<Leftover[]> {
+async function leftObjects(trace: Trace, survey: Survey): Promise<Leftover[]> {
+  return [...(await leftOfArchive(trace, survey)), ...(await leftOfPoint(trace, survey))];
+}
+
+/**
+ * Objects of a point that was not completed. The claim records only the first of them: they are all objects with such keys
+ * that were written since it was taken.
+ */
+async function leftOfPoint({ found, snapshotId }: Trace, survey: Survey): Promise<Leftover[]> {
+  const claim = found?.claim;
+  if (!claim) return [];
+  const { store } = survey.services;
+  const named = namedInManifests(snapshotId, survey);
+  const left: Leftover[] = [];
+  for await (const { key } of store.objects(`${survey.settings.prefix}${claim.volume}/`, { signal: survey.signal })) {
+    if (parseGenerationKey(key)?.snapshotId !== snapshotId) continue;
+    const head = await store.head(key, { signal: survey.signal });
+    if (!head || head.modifiedAt < new Date(claim.takenAt)) continue;
+    const use = await named(key);
+    if (use !== 'named') left.push(leftObject(head, use, survey));
+  }
+  return left;
+}
+
+async function leftOfArchive({ found, snapshotId }: Trace, survey: Survey): Promise<Leftover[]> {
   const progress = found?.claim?.progress;
   if (!progress) return [];
   const { store } = survey.services;
@@ -55,6 +79,7 @@ async function leftObjects({ found, snapshotId }: Trace, survey: Survey): Promis
   const named = namedInManifests(snapshotId, survey);
   const left: Leftover[] = [];
   for (const [key, etag] of wanted) {
+    if (parseGenerationKey(key)) continue;
     const head = await store.head(key, { signal: survey.signal });
     const isSame =
       head && (etag === null ? head.modifiedAt >= new Date(found.claim?.takenAt ?? 0) : head.etag === etag);

@@ -1,17 +1,19 @@
 /** Decides whether an existing archive is kept. Replacing it costs an upload and, in some classes, an early-deletion fee. */
-import { cipherOf, recipientsOf } from '../../archive/cipher.ts';
+import { cipherOf } from '../../archive/cipher.ts';
 import { manifestKey } from '../../archive/key.ts';
 import type { Manifest, ManifestObject } from '../../archive/manifest.ts';
 import type { PointManifest } from '../../archive/points/point-manifest.ts';
 import type { ObjectHead, Snapshot } from '../../cloud/ports.ts';
 import { SnapError } from '../../errors.ts';
 import type { ExistingArchive } from '../../events.ts';
-import { encryptionKeyIds } from '../../host/gpg-keys.ts';
 import { inParallel } from '../../lib/parallel.ts';
 import { type AnyManifest, readManifest } from '../reading/find-archive.ts';
+import type { FoundPoint } from '../reading/point/found-point.ts';
 import type { Services } from '../shared/services.ts';
 import type { MigrateSettings } from '../shared/settings/migrate.ts';
 import { isSameIndex } from '../verify/check-index.ts';
+import { changeOfRecipients } from './change-of-recipients.ts';
+import { missingIn } from './points/missing-objects.ts';
 
 /**
  * Keeps an archive if every data object is the one in the manifest, and has the same layout, compression and recipients. Does
@@ -30,29 +32,54 @@ export async function findExisting(
 ): Promise<ExistingArchive | null> {
   const existing = await manifestOf(snapshot, settings, services, signal);
   if (existing === 'unreadable') return { action: 'replace', reason: `its manifest cannot be read, and ${ASKED}` };
-  if (existing.point) return keepPoint(existing.point.content, settings);
+  if (existing.point) return keepPoint(existing.point, settings, services, signal);
   if (existing.manifest === null) return null;
   const manifest = existing.manifest.content;
   const { finishedAt, differedAt } = manifest;
+  if (settings.incremental) return keepWhole(manifest, (await problemsOf(manifest, services, signal)).data);
   if (settings.replace) return { action: 'replace', reason: `it was stored ${finishedAt}, and ${ASKED}` };
   if (differedAt !== undefined) return { action: 'replace', reason: `it differed from the snapshot on ${differedAt}` };
   const { data, replaced, missing } = await problemsOf(manifest, services, signal);
-  const change = data ?? changeOf(manifest, settings) ?? (await changeOfRecipients(manifest, settings, signal));
+  const change = data ?? changeOf(manifest, settings) ?? (await changeOfRecipients(manifest.sealed, settings, signal));
   if (change !== null) return { action: 'replace', reason: change };
   if (replaced !== null) throw replacedIndex(snapshot.id, replaced);
   return keep(manifest, missing, settings);
 }
 
-/** @throws SnapError `ARCHIVE_EXISTS` */
-function keepPoint(
-  { snapshot, finishedAt, differedAt }: PointManifest,
-  { incremental, replace }: MigrateSettings,
-): ExistingArchive {
-  if (incremental && !replace && differedAt === undefined)
-    return { action: 'keep', reason: `already archived incrementally (${finishedAt})` };
+/** @throws SnapError `ARCHIVE_EXISTS`; `DIFFERS` if an object that the point needs is missing or was replaced. */
+async function keepPoint(
+  point: FoundPoint,
+  { incremental, replace, uploadStreams: streams }: MigrateSettings,
+  services: Services,
+  signal: AbortSignal,
+): Promise<ExistingArchive> {
+  const { snapshot, finishedAt, differedAt } = point.content;
+  if (!incremental || replace || differedAt !== undefined) throw pointExists(point.content);
+  const archived = `already archived incrementally (${finishedAt})`;
+  const missing = await missingIn(point, { ...services, signal, streams, sessionKey: null });
+  if (missing === 'unknown') {
+    const why = 'its block lists cannot be decrypted on this machine';
+    return { action: 'keep', reason: `${archived}; the presence of its packs was not checked, because ${why}` };
+  }
+  if (missing === null) return { action: 'keep', reason: archived };
+  throw new SnapError('DIFFERS', `${snapshot.id} is ${archived}, but ${missing}`, {
+    hint: 'restore an earlier version of that object in the bucket, or archive the snapshot under another --prefix; do not delete the snapshot',
+  });
+}
+
+function pointExists({ snapshot, differedAt }: PointManifest): SnapError {
   const why = differedAt === undefined ? '' : `, and it differed from the snapshot on ${differedAt}`;
-  throw new SnapError('ARCHIVE_EXISTS', `${snapshot.id} is already archived incrementally${why}`, {
+  return new SnapError('ARCHIVE_EXISTS', `${snapshot.id} is already archived incrementally${why}`, {
     hint: 'incremental archives are never replaced, because others may depend on them: use another --prefix',
+  });
+}
+
+/** `--incremental` never replaces an archive. @throws SnapError `ARCHIVE_EXISTS` if it cannot be kept. */
+function keepWhole({ snapshot, finishedAt, differedAt }: Manifest, problem: string | null): ExistingArchive {
+  const trouble = differedAt === undefined ? problem : `it differed from the snapshot on ${differedAt}`;
+  if (trouble === null) return { action: 'keep', reason: `already archived as a whole (${finishedAt})` };
+  throw new SnapError('ARCHIVE_EXISTS', `${snapshot.id} is already archived as a whole, but ${trouble}`, {
+    hint: 'archive it again without --incremental, or under another --prefix',
   });
 }
 
@@ -144,22 +171,4 @@ function changeOf(manifest: Manifest, { codec, encryption, ...settings }: Migrat
     if (object.cipher !== cipher) return `its encryption is ${object.cipher}, not ${cipher}`;
   }
   return null;
-}
-
-/** Compares the recipients with the keys for which the sealed part of the manifest, like the objects, was encrypted. */
-async function changeOfRecipients(
-  { sealed }: Manifest,
-  { encryption }: MigrateSettings,
-  signal: AbortSignal,
-): Promise<string | null> {
-  if (encryption === null) return null;
-  const before = recipientsOf(Buffer.from(sealed ?? '', 'base64'));
-  const rest = new Set(before);
-  for (const recipient of encryption.recipients) {
-    const ids = await encryptionKeyIds(recipient, signal);
-    if (!before.some((id) => ids.includes(id))) return `it is not encrypted for ${recipient}`;
-    for (const id of ids) rest.delete(id);
-  }
-  const [other] = rest;
-  return other === undefined ? null : `it is also encrypted for key ${other}, which is not a --gpg-recipient`;
 }

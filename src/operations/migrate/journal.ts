@@ -109,6 +109,11 @@ export class MigrationJournal {
     };
   }
 
+  /** Call it when an upload is complete, if its object is not recorded. The next write of the journal omits it. */
+  forgetUpload(key: string): void {
+    this.#now = { ...this.#now, uploads: this.#uploadsBut(key) };
+  }
+
   /** Omits the sealed facts of encrypted archives. */
   async #record(object: ManifestObject): Promise<void> {
     const open = object.cipher === 'none' ? object : publicObject(object);

@@ -4,6 +4,7 @@ import type { Snapshot } from '../../cloud/ports.ts';
 import { type ExitCode, SnapError } from '../../errors.ts';
 import type { ExistingArchive } from '../../events.ts';
 import { sweepKilledRuns } from '../../host/volumes/killed-runs.ts';
+import { isCopyVolume } from '../../lib/aws-names.ts';
 import { sweepFinishedClaims } from '../clean/sweep-finished-claims.ts';
 import { preflight } from '../shared/preflight.ts';
 import type { Services } from '../shared/services.ts';
@@ -58,7 +59,7 @@ function migrateEach(
           const run = { snapshot: fresh, settings, services, claim, signal: working, onDone };
           return migrateOrKeep(run);
         });
-      return settings.incremental ? volumes.run(snapshot.volumeId, work) : work();
+      return settings.incremental ? volumes.run(groupOf(snapshot), work) : work();
     },
     mayBeFree: settings.selection.by === 'tag' ? ({ id }) => mayBeFree(id, settings, services, signal) : null,
   });
@@ -66,6 +67,9 @@ function migrateEach(
 
 /** A point continues the previous one of its volume, so that this one must be complete before. */
 const byStartTime = (a: Snapshot, b: Snapshot): number => a.startTime.getTime() - b.startTime.getTime();
+
+/** Copies have no volume in common, although EC2 shows the same id for all of them. */
+const groupOf = ({ id, volumeId }: Snapshot): string => (isCopyVolume(volumeId) ? id : volumeId);
 
 interface OneRun {
   snapshot: Snapshot;

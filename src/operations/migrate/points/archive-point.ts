@@ -5,14 +5,18 @@
  * Until then, what was stored belongs to no archive.
  */
 
+import { randomBytes } from 'node:crypto';
+import { cipherOf } from '../../../archive/cipher.ts';
 import type { DeviceProof } from '../../../archive/manifest.ts';
+import { MAX_LISTED_BLOCKS } from '../../../archive/points/block-list.ts';
 import { BLOCK_BYTES } from '../../../cloud/blocks.ts';
-import type { SnapError } from '../../../errors.ts';
+import { SnapError } from '../../../errors.ts';
 import { failureOfOne } from '../../../lib/failure-of-one.ts';
+import { formatBytes } from '../../../lib/units.ts';
 import { type Disk, readDisk } from '../../source/read-disk.ts';
 import { type Source, withSnapshotDisk } from '../../source/snapshot-disk.ts';
 import { readDiskEnds } from '../../source/snapshot-image.ts';
-import type { Migration } from '../migration.ts';
+import { archiveName, type Migration } from '../migration.ts';
 import { type Changes, changesByEbs, changesByHash, changesOfBase } from './changes.ts';
 import { chooseParent, type ParentChoice } from './choose-parent.ts';
 import { commitPoint, type PointDraft } from './commit-point.ts';
@@ -47,7 +51,7 @@ interface Origin {
 }
 
 async function archiveFrom(migration: Migration, origin: Origin, onComplete: () => Promise<void>): Promise<void> {
-  const { snapshot, services, signal, claim } = migration;
+  const { snapshot, settings, services, signal, claim } = migration;
   await removeUnfinished(migration);
   const choice = await chooseParent(migration);
   const { changes, how, reason } = await findChanges(migration, origin, choice);
@@ -60,12 +64,24 @@ async function archiveFrom(migration: Migration, origin: Origin, onComplete: () 
     blocks: changes.stored.length,
     bytes: changes.stored.length * BLOCK_BYTES,
   });
-  const recorded = await storePacks(migration, origin.blocks, changes.stored);
+  assertListable(snapshot.id, changes.stored.length);
+  const attempt = randomBytes(4).toString('hex');
+  const name = { ...archiveName(migration), attempt, cipher: cipherOf(settings.encryption) };
+  const recorded = await storePacks(migration, name, origin.blocks, changes.stored);
   signal.throwIfAborted();
   claim.confirm();
-  const draft: PointDraft = { ...origin, how, reason, parent: choice.parent, changes, recorded };
+  const draft: PointDraft = { ...origin, name, how, reason, parent: choice.parent, changes, recorded };
   await commitPoint(migration, draft);
   await onComplete();
+}
+
+/** @throws SnapError `NOT_SUPPORTED_HERE` if the block list would be too long to be read again. */
+function assertListable(id: string, blocks: number): void {
+  if (blocks <= MAX_LISTED_BLOCKS) return;
+  const [data, most] = [blocks, MAX_LISTED_BLOCKS].map((count) => formatBytes(count * BLOCK_BYTES));
+  throw new SnapError('NOT_SUPPORTED_HERE', `${id} has ${data} to store; an incremental archive can store ${most}`, {
+    hint: 'archive the snapshot with --dd instead of --incremental',
+  });
 }
 
 type Found = Pick<PointDraft, 'how' | 'reason' | 'changes'>;

@@ -3,13 +3,15 @@ import { cipherOf } from '../../../archive/cipher.ts';
 import { type ArchiveName, parseSmallKey } from '../../../archive/key.ts';
 import type { PointManifest } from '../../../archive/points/point-manifest.ts';
 import { MAX_GENERATIONS } from '../../../archive/points/point-map.ts';
+import type { SnapError } from '../../../errors.ts';
+import { isCopyVolume } from '../../../lib/aws-names.ts';
 import { failureOfOne } from '../../../lib/failure-of-one.ts';
-import { inParallel } from '../../../lib/parallel.ts';
 import { readManifest } from '../../reading/find-archive.ts';
 import type { FoundPoint } from '../../reading/point/found-point.ts';
-import { neededPacks } from '../../reading/point/needed-packs.ts';
 import { type OpenPoint, openPoint } from '../../reading/point/open-point.ts';
+import { changeOfRecipients } from '../change-of-recipients.ts';
 import { archiveName, type Migration } from '../migration.ts';
+import { missingPack } from './missing-objects.ts';
 
 export interface Parent {
   readonly found: FoundPoint;
@@ -25,12 +27,16 @@ export type ParentChoice = { parent: Parent; reason: null } | { parent: null; re
  */
 export async function chooseParent(migration: Migration): Promise<ParentChoice> {
   const name = archiveName(migration);
+  if (isCopyVolume(name.volumeId)) return { parent: null, reason: 'EC2 does not show the volume of a copied snapshot' };
   const candidates = await olderManifests(name, migration);
   for (const key of candidates) {
     const found = await findOlder(key, migration);
     if (found === null) continue;
     if (typeof found === 'string') return { parent: null, reason: found };
-    const reason = reasonForBase(found.content, migration) ?? (await obstacleTo(found, migration));
+    const reason =
+      reasonForBase(found.content, migration) ??
+      (await changeOfKeys(found.content, migration)) ??
+      (await obstacleTo(found, migration));
     return typeof reason === 'string' ? { parent: null, reason } : { parent: reason, reason: null };
   }
   return { parent: null, reason: 'there is no older point of the volume' };
@@ -42,11 +48,15 @@ async function olderManifests({ prefix, volumeId, startTime }: ArchiveName, migr
   const keys = await store.list(`${prefix}${volumeId}/`, { signal: migration.signal });
   const older = keys.flatMap((key) => {
     const parsed = parseSmallKey(key);
-    const isOlder = parsed?.what === 'manifest' && parsed.prefix === prefix && parsed.startTime < startTime;
+    const isOlder =
+      parsed?.what === 'manifest' && parsed.prefix === prefix && parsed.startTime.getTime() < wholeSeconds(startTime);
     return isOlder ? [{ key, time: parsed.startTime.getTime() }] : [];
   });
   return older.sort((a, b) => b.time - a.time).map(({ key }) => key);
 }
+
+/** Keys have whole seconds, so that two snapshots of one second cannot be older than each other. */
+const wholeSeconds = (time: Date): number => Math.floor(time.getTime() / 1000) * 1000;
 
 /** @returns `null` for an archive that is no point; why the point cannot be used, as a clause. */
 async function findOlder(key: string, { services, signal }: Migration): Promise<FoundPoint | string | null> {
@@ -54,7 +64,7 @@ async function findOlder(key: string, { services, signal }: Migration): Promise<
   try {
     return (await readManifest(key, id, services.store, signal)).point;
   } catch (thrown) {
-    return `the manifest of ${id} cannot be used: ${failureOfOne(thrown).message}`;
+    return `the manifest of ${id} cannot be used: ${lastingFailure(thrown).message}`;
   }
 }
 
@@ -65,9 +75,13 @@ const MAX_AGE = 365 * 24 * 60 * 60 * 1000;
 const MAX_DELTAS = 2;
 
 /** @returns why the point must be a base, although it has an older point; `null` if nothing requires it. */
-function reasonForBase({ snapshot, point }: PointManifest, { settings, snapshot: own }: Migration): string | null {
+function reasonForBase(
+  { snapshot, point, differedAt }: PointManifest,
+  { settings, snapshot: own }: Migration,
+): string | null {
   const { baseEvery } = settings.incremental ?? { baseEvery: null };
   const { baseBytes, deltaBytes } = point.chain;
+  if (differedAt !== undefined) return `${snapshot.id} differed from its snapshot on ${differedAt}`;
   if (point.storageClass !== settings.storageClass)
     return `the packs of ${snapshot.id} are stored as ${point.storageClass}, not as ${settings.storageClass}`;
   if (point.cipher !== cipherOf(settings.encryption)) return `the encryption of ${snapshot.id} is ${point.cipher}`;
@@ -79,23 +93,34 @@ function reasonForBase({ snapshot, point }: PointManifest, { settings, snapshot:
   return null;
 }
 
-/** Maximum number of packs that are checked at the same time. */
-const CONCURRENCY = 16;
+/** @returns why the recipients need a new base; `null` if they are the same. */
+async function changeOfKeys(
+  { snapshot, sealed }: PointManifest,
+  { settings, signal }: Migration,
+): Promise<string | null> {
+  const change = await changeOfRecipients(sealed, settings, signal);
+  return change && `the recipients of ${snapshot.id} are others: ${change}`;
+}
 
-/** @returns the parent; why it cannot be continued, as a clause. */
+/** @returns the parent; why it cannot be continued, as a clause. @throws SnapError errors that another run may not have. */
 async function obstacleTo(found: FoundPoint, { services, settings, signal }: Migration): Promise<Parent | string> {
   const { id } = found.content.snapshot;
   try {
     const check = { ...services, signal, streams: settings.uploadStreams, sessionKey: null };
     const opened = await openPoint(found, check);
-    const damaged: string[] = [];
-    await inParallel(neededPacks(opened), CONCURRENCY, signal, async ({ pack }, working) => {
-      const head = await services.store.head(pack.key, { signal: working });
-      if (head?.etag !== pack.etag || head.bytes !== pack.bytes) damaged.push(pack.key);
-    });
-    const [first] = damaged.sort();
-    return first === undefined ? { found, opened } : `${first}, which ${id} needs, is missing or was replaced`;
+    const missing = await missingPack(opened, check);
+    return missing === null ? { found, opened } : `${id} needs a pack, but ${missing}`;
   } catch (thrown) {
-    return `${id} cannot be continued: ${failureOfOne(thrown).message}`;
+    return `${id} cannot be continued: ${lastingFailure(thrown).message}`;
   }
+}
+
+/** The codes of errors that every later run would have, too. A new base costs too much to be the answer to others. */
+const LASTING = ['MANIFEST', 'DIFFERS', 'GPG_KEY', 'OBJECT_ARCHIVED', 'NOT_FOUND'];
+
+/** @throws the error itself if it may pass. */
+function lastingFailure(thrown: unknown): SnapError {
+  const failure = failureOfOne(thrown);
+  if (!LASTING.includes(failure.code)) throw failure;
+  return failure;
 }

@@ -1,9 +1,9 @@
 /** Stores the block list, the map and the manifest of a point whose packs are stored. */
 import { cipherOf } from '../../../archive/cipher.ts';
-import { formatStartTime, generationKey, manifestKey } from '../../../archive/key.ts';
+import { type AttemptName, formatStartTime, generationKey, manifestKey } from '../../../archive/key.ts';
 import { type DeviceProof, type ManifestDisk, manifestSnapshot } from '../../../archive/manifest.ts';
 import { objectMetadata } from '../../../archive/metadata.ts';
-import { encodeBlockList } from '../../../archive/points/block-list.ts';
+import { type BlockList, encodeBlockList } from '../../../archive/points/block-list.ts';
 import {
   encodePointManifest,
   type GenerationNote,
@@ -32,6 +32,8 @@ import type { RecordedBlocks } from './recorded-blocks.ts';
 
 /** A point whose packs are stored. */
 export interface PointDraft extends Pick<PointFacts, 'how' | 'reason'> {
+  /** The name of its packs, its block list and its map. */
+  readonly name: AttemptName;
   readonly source: Source;
   readonly proof: DeviceProof | null;
   readonly disk: Disk;
@@ -42,24 +44,32 @@ export interface PointDraft extends Pick<PointFacts, 'how' | 'reason'> {
 
 /** @throws SnapError `DIFFERS` if a pack that the point needs is missing or was replaced; then there is no manifest. */
 export async function commitPoint(migration: Migration, draft: PointDraft): Promise<void> {
-  const { snapshot, services, signal, claim } = migration;
+  const { snapshot, signal, claim } = migration;
   const { disk, parent, changes, recorded } = draft;
   const list = { snapshot: snapshot.id, bytes: disk.device.size, blockBytes: BLOCK_BYTES, ...recorded };
   const known = parent?.opened.map.generations ?? [];
   const made = newMap(disk.device.size, known, changes, list, recorded.zeros);
-  const own = recorded.packs.length > 0 ? await storeDocument(migration, 'blocks', await encodeBlockList(list)) : null;
-  const map = await storeDocument(migration, 'map', await encodeMap(made.map, snapshot.id));
-  await assertPacksAreThere(migration, draft, made);
+  const own =
+    recorded.packs.length > 0
+      ? await storeDocument(migration, draft.name, 'blocks', await encodeBlockList(list))
+      : null;
+  const map = await storeDocument(migration, draft.name, 'map', await encodeMap(made.map, snapshot.id));
+  await assertPacksAreThere(migration, draft, made, list);
   const point = factsOf(migration, draft, { map, own, generations: notesOf(made, own, draft) });
   signal.throwIfAborted();
   claim.confirm();
   await storeManifest(migration, manifestOf(migration, draft, point));
 }
 
-async function storeDocument(migration: Migration, what: 'blocks' | 'map', body: Buffer): Promise<PointDocument> {
+async function storeDocument(
+  migration: Migration,
+  name: AttemptName,
+  what: 'blocks' | 'map',
+  body: Buffer,
+): Promise<PointDocument> {
   const { snapshot, settings, services, signal, claim } = migration;
   const { encryption } = settings;
-  const key = generationKey(archiveName(migration), what, cipherOf(encryption));
+  const key = generationKey(name, what);
   const sealed = encryption ? await encryptBytes(encryption, body, signal) : body;
   claim.confirm();
   const { etag, bytes } = await services.store.putSmall(factsFor(migration, key), sealed, null, { signal });
@@ -76,17 +86,24 @@ const factsFor = ({ snapshot, settings }: Migration, key: string) => ({
 /** Maximum number of packs that are looked up at the same time. */
 const CONCURRENCY = 16;
 
-/** Looks up every pack that the point needs, also those of older points, which may have been removed meanwhile. */
+/**
+ * Looks up every pack that the point needs, and the block lists of older points, which may have been removed meanwhile.
+ * @param list the block list of the point itself.
+ */
 async function assertPacksAreThere(
   migration: Migration,
   { parent, recorded }: PointDraft,
-  made: NewMap,
+  { map }: NewMap,
+  list: BlockList,
 ): Promise<void> {
   const { services, signal } = migration;
-  const used = new Set(made.map.generations);
-  const older = parent ? neededPacks(parent.opened).filter(({ list }) => used.has(list.snapshot)) : [];
-  const packs = [...recorded.packs, ...older.map(({ pack }) => pack)];
-  await inParallel(packs, CONCURRENCY, signal, async ({ key, etag, bytes }, working) => {
+  const known = new Map([...(parent?.opened.lists ?? []), list].map((one) => [one.snapshot, one]));
+  const lists = map.generations.flatMap((id) => known.get(id) ?? []);
+  const documents =
+    parent?.found.content.point.generations.filter((note) => map.generations.includes(note.snapshot)) ?? [];
+  const needed = [...recorded.packs, ...neededPacks({ map, lists }).map(({ pack }) => pack)];
+  const objects = [...new Set(needed), ...documents.map(({ blocks }) => blocks)];
+  await inParallel(objects, CONCURRENCY, signal, async ({ key, etag, bytes }, working) => {
     const head = await services.store.head(key, { signal: working });
     if (head?.etag === etag && head.bytes === bytes) return;
     throw new SnapError('DIFFERS', `${key}, which the point needs, is ${head ? 'another object now' : 'missing'}`, {

@@ -19,7 +19,7 @@ export interface NewMap {
 
 /**
  * @param known the generations of the parent, by which the places in `changes` are numbered.
- * @param own the blocks that the point stores. @param zeros the positions in `own` of blocks that are zeros.
+ * @param own the blocks that the point stores. @param zeros 1 for those that are zeros, by their positions in `own`.
  * @returns a map with only those generations of which the point uses at least one block.
  */
 export function newMap(
@@ -27,18 +27,20 @@ export function newMap(
   known: readonly string[],
   { places }: Changes,
   own: Pick<BlockList, 'snapshot' | 'indexes'>,
-  zeros: ReadonlySet<number>,
+  zeros: Uint8Array,
 ): NewMap {
   const all = [...known, own.snapshot];
   const merged = Uint16Array.from(places);
   const ownPlace = PLACE.first + known.length;
-  for (const [at, index] of own.indexes.entries()) merged[index] = zeros.has(at) ? PLACE.zero : ownPlace;
+  for (let at = 0; at < own.indexes.length; at++) merged[own.indexes[at] ?? 0] = zeros[at] ? PLACE.zero : ownPlace;
   const counts = countPlaces(merged, all.length);
   const kept = all.flatMap((snapshot, at) => {
     const used = counts[at] ?? 0;
     return used > 0 ? [{ snapshot, used, from: PLACE.first + at }] : [];
   });
-  renumber(merged, new Map(kept.map(({ from }, at) => [from, PLACE.first + at])));
+  const numbers = Uint16Array.from({ length: PLACE.first + all.length }, (_, place) => place);
+  for (const [at, { from }] of kept.entries()) numbers[from] = PLACE.first + at;
+  renumber(merged, numbers);
   const generations = kept.map(({ snapshot }) => snapshot);
   return {
     map: { bytes: diskBytes, blockBytes: BLOCK_BYTES, generations, places: merged },
@@ -56,9 +58,7 @@ function countPlaces(places: Uint16Array, generations: number): Float64Array {
   return counts;
 }
 
-function renumber(places: Uint16Array, numbers: ReadonlyMap<number, number>): void {
-  for (let index = 0; index < places.length; index++) {
-    const place = places[index] ?? 0;
-    places[index] = numbers.get(place) ?? place;
-  }
+/** @param numbers the new number of each place. */
+function renumber(places: Uint16Array, numbers: Uint16Array): void {
+  for (let index = 0; index < places.length; index++) places[index] = numbers[places[index] ?? 0] ?? 0;
 }

@@ -12,20 +12,21 @@ export class RecordedBlocks {
   /** The places of their frames within their packs. */
   readonly places: Float64Array;
   readonly packs: StoredPack[] = [];
-  /** The positions, in `indexes`, of blocks that are zeros. */
-  readonly zeros = new Set<number>();
+  /** 1 for the blocks that are zeros, by their positions in `indexes`. */
+  readonly zeros: Uint8Array;
   #next = 0;
 
   constructor(indexes: Uint32Array) {
     this.indexes = indexes;
     this.hashes = new Uint8Array(indexes.length * HASH_BYTES);
     this.places = new Float64Array(indexes.length);
+    this.zeros = new Uint8Array(indexes.length);
   }
 
   /** Records the next block. */
   add({ block: { bytes, sha256 } }: PlacedBlock): void {
     this.hashes.set(Buffer.from(sha256, 'base64'), this.#next * HASH_BYTES);
-    if (isZeroBlock(bytes)) this.zeros.add(this.#next);
+    if (isZeroBlock(bytes)) this.zeros[this.#next] = 1;
     this.#next++;
   }
 

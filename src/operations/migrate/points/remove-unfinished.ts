@@ -7,36 +7,47 @@ import { readManifest } from '../../reading/find-archive.ts';
 import { archiveName, type Migration } from '../migration.ts';
 
 /**
- * The caller holds the claim of the snapshot.
+ * The caller holds the claim of the snapshot. Every attempt has keys of its own, so that this only saves storage.
  * @throws SnapError `ARCHIVE_EXISTS` if there is a manifest, or if another point uses these objects.
  */
 export async function removeUnfinished(migration: Migration): Promise<void> {
   const { snapshot, services, signal, claim } = migration;
   const { store } = services;
   const name = archiveName(migration);
-  if ((await store.head(manifestKey(name), { signal })) !== null)
-    throw new SnapError('ARCHIVE_EXISTS', `${snapshot.id} has an archive, which incremental archives never replace`, {
-      hint: 'remove the archive first, or use another --prefix',
-    });
   const left: ListedObject[] = [];
   for await (const object of store.objects(keyStem(name), { signal }))
     if (parseGenerationKey(object.key)?.snapshotId === snapshot.id) left.push(object);
-  if (left.length === 0) return;
-  await assertUnused(name, migration);
-  for (const { key, etag } of left) {
+  if (left.length > 0) await assertUnused(name, migration);
+  // It may have come while the objects were listed, from a run that has lost its claim.
+  await assertFree(name, migration);
+  await inParallel(left, CONCURRENCY, signal, async ({ key, etag }, working) => {
     claim.confirm();
-    await store.removeIf(key, etag, { signal });
-  }
+    await store.removeIf(key, etag, { signal: working });
+  });
 }
 
-/** Maximum number of manifests that are read at the same time. */
+async function assertFree(name: ArchiveName, { snapshot, services, signal }: Migration): Promise<void> {
+  if ((await services.store.head(manifestKey(name), { signal })) === null) return;
+  throw new SnapError('ARCHIVE_EXISTS', `${snapshot.id} has an archive, which incremental archives never replace`, {
+    hint: 'run the same command again; to archive the snapshot once more, use another --prefix',
+  });
+}
+
+/** Maximum number of manifests that are read, and of objects that are removed, at the same time. */
 const CONCURRENCY = 16;
 
-/** Reads the manifests of all points of the volume. One that cannot be read may use the objects. */
-async function assertUnused({ prefix, volumeId, snapshotId }: ArchiveName, migration: Migration): Promise<void> {
+/** Reads the manifests of the points that may use the objects, which are not older. One that cannot be read may do so. */
+async function assertUnused(
+  { prefix, volumeId, snapshotId, startTime }: ArchiveName,
+  migration: Migration,
+): Promise<void> {
   const { services, signal } = migration;
   const keys = await services.store.list(`${prefix}${volumeId}/`, { signal });
-  const manifests = keys.filter((key) => parseSmallKey(key)?.what === 'manifest');
+  const second = Math.floor(startTime.getTime() / 1000) * 1000;
+  const manifests = keys.filter((key) => {
+    const parsed = parseSmallKey(key);
+    return parsed?.what === 'manifest' && parsed.prefix === prefix && parsed.startTime.getTime() >= second;
+  });
   await inParallel(manifests, CONCURRENCY, signal, async (key, working) => {
     const id = parseSmallKey(key)?.snapshotId ?? '';
     const { point } = await readManifest(key, id, services.store, working);

@@ -1,6 +1,6 @@
 /** Stores the blocks of a generation in packs. */
 import { cipherOf } from '../../../archive/cipher.ts';
-import { packKey } from '../../../archive/key.ts';
+import { type AttemptName, packKey } from '../../../archive/key.ts';
 import type { ManifestObject } from '../../../archive/manifest.ts';
 import { objectMetadata } from '../../../archive/metadata.ts';
 import { POINT_FORMAT } from '../../../archive/points/point-manifest.ts';
@@ -10,7 +10,7 @@ import type { StoredObject } from '../../../cloud/ports.ts';
 import { SnapError } from '../../../errors.ts';
 import { MiB } from '../../../lib/units.ts';
 import { blockSequence, sequenceBytes } from '../../../transfer/block-sequence.ts';
-import { archiveName, type Migration } from '../migration.ts';
+import type { Migration } from '../migration.ts';
 import type { ObjectOrder } from '../object/object-order.ts';
 import { storeObject } from '../object/store-object.ts';
 import type { PointSource } from './point-source.ts';
@@ -25,27 +25,33 @@ const MAX_PACK_BLOCKS = (256 * MiB) / BLOCK_BYTES;
  */
 export async function storePacks(
   migration: Migration,
+  name: AttemptName,
   source: PointSource,
   indexes: Uint32Array,
 ): Promise<RecordedBlocks> {
   const recorded = new RecordedBlocks(indexes);
   for (let first = 0; first < indexes.length; first += MAX_PACK_BLOCKS) {
     migration.signal.throwIfAborted();
-    await storePack(migration, source, recorded, first);
+    await storePack(migration, name, { source, recorded, first });
   }
   return recorded;
 }
 
-async function storePack(
-  migration: Migration,
-  source: PointSource,
-  recorded: RecordedBlocks,
-  first: number,
-): Promise<void> {
+interface PackOrder {
+  source: PointSource;
+  recorded: RecordedBlocks;
+  /** The position of the first block of the pack in `recorded`. */
+  first: number;
+}
+
+async function storePack(migration: Migration, name: AttemptName, pack: PackOrder): Promise<void> {
+  const { recorded, first } = pack;
   const { settings, services, signal } = migration;
-  const order = await orderFor(migration, source, recorded, first);
+  const order = await orderFor(migration, name, pack);
   const { stored, plainBytes } = await storeObject(order, services.store, services.host, signal);
-  await order.journal.stored(objectOf(order, stored, plainBytes));
+  // The first one is sufficient for `clean`, which then finds all objects of the snapshot.
+  if (first === 0) await order.journal.stored(objectOf(order, stored, plainBytes));
+  else migration.journal.forgetUpload(stored.key);
   recorded.addPack({
     key: stored.key,
     bytes: stored.bytes,
@@ -61,16 +67,15 @@ async function storePack(
 
 async function orderFor(
   migration: Migration,
-  source: PointSource,
-  recorded: RecordedBlocks,
-  first: number,
+  name: AttemptName,
+  { source, recorded, first }: PackOrder,
 ): Promise<ObjectOrder> {
   const { snapshot, settings } = migration;
   const { diskBytes } = source;
   const indexes = recorded.indexes.subarray(first, first + MAX_PACK_BLOCKS);
   const expectedBytes = sequenceBytes(indexes, diskBytes);
   const number = first / MAX_PACK_BLOCKS + 1;
-  const key = packKey(archiveName(migration), number, settings.codec.name, cipherOf(settings.encryption));
+  const key = packKey(name, number, settings.codec.name);
   const { tags } = objectTags(snapshot.tags, settings.tagKey);
   const facts = { key, metadata: objectMetadata(snapshot, expectedBytes, POINT_FORMAT), tags };
   return {

@@ -37,7 +37,7 @@ function randomList(cipher: 'none' | 'gpg'): BlockList {
       block += 1 + below(5);
       place += 1 + below(1000);
     }
-    const key = `${NAME}.pack.000${number}.lz4${cipher === 'gpg' ? '.gpg' : ''}`;
+    const key = `${NAME}.1a2b3c4d.pack.000${number}.lz4${cipher === 'gpg' ? '.gpg' : ''}`;
     const object = { key, bytes: place, etag: `"${number}"`, crc32: number === 1 ? null : 'AAAAAA==' };
     packs.push({ ...object, codec: 'lz4', cipher, first, end: indexes.length });
   }

@@ -52,7 +52,7 @@ async function store(name: string, disk: Disk, parent: Stored | null): Promise<S
     ? await changesByEbs(parent.map, diskBytes, each(changesOf(parent.disk, disk)), each(written))
     : await changesOfBase(source, signal);
   const indexes = changes.stored;
-  const zeros = new Set([...indexes.keys()].filter((at) => disk[indexes[at] ?? 0] === 0));
+  const zeros = Uint8Array.from(indexes, (index) => (disk[index] === 0 ? 1 : 0));
   const { map, used } = newMap(diskBytes, parent?.map.generations ?? [], changes, { snapshot: name, indexes }, zeros);
   const places = [...map.places];
   assert.deepEqual(

@@ -1,0 +1,40 @@
+/** Looks up what a point needs, without reading its packs. */
+import { SnapError } from '../../../errors.ts';
+import { inParallel } from '../../../lib/parallel.ts';
+import type { FoundPoint } from '../../reading/point/found-point.ts';
+import { neededPacks } from '../../reading/point/needed-packs.ts';
+import { type OpenPoint, openPoint } from '../../reading/point/open-point.ts';
+import type { ReadContext } from '../../reading/read-context.ts';
+
+/** Maximum number of packs that are looked up at the same time. */
+const CONCURRENCY = 16;
+
+/**
+ * @returns a clause about the first pack that is missing or was replaced; `null` if there is none.
+ * @throws the errors of the store.
+ */
+export async function missingPack(opened: OpenPoint, { store, signal }: ReadContext): Promise<string | null> {
+  const found: string[] = [];
+  await inParallel(neededPacks(opened), CONCURRENCY, signal, async ({ pack: { key, etag, bytes } }, working) => {
+    const head = await store.head(key, { signal: working });
+    if (head?.etag !== etag || head.bytes !== bytes)
+      found.push(`${key} is ${head ? 'not the object that was stored' : 'missing'}`);
+  });
+  return found.sort()[0] ?? null;
+}
+
+/**
+ * @returns a clause about an object that is missing, damaged or was replaced; `null` if there is none; `unknown` if the
+ *   map and the block lists cannot be decrypted here.
+ * @throws SnapError the errors of the store.
+ */
+export async function missingIn(point: FoundPoint, context: ReadContext): Promise<string | 'unknown' | null> {
+  try {
+    return await missingPack(await openPoint(point, context), context);
+  } catch (error) {
+    if (!(error instanceof SnapError)) throw error;
+    if (error.code === 'GPG_KEY') return 'unknown';
+    if (error.code === 'DIFFERS') return error.message;
+    throw error;
+  }
+}
