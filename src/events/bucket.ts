@@ -1,6 +1,6 @@
 /** Events about archives in a bucket: lists, files and drills. */
 import type { SnapError } from '../errors.ts';
-import type { ArchiveOrigin, DrillReport, DrillRow, ListedFile, ShownArchive } from './records.ts';
+import type { ArchiveOrigin, DrillReport, DrillRow, ListedFile, PointSummary, ShownArchive } from './records.ts';
 
 export type BucketEvent =
   | { code: 'archive.listed'; archive: ListedArchive }
@@ -58,4 +58,6 @@ export interface ListedArchive {
   snapshotExists: boolean | null;
   /** Monthly storage cost of the data objects in US dollars, at list prices of the region; `null` if unknown. */
   dollarsMonth: number | null;
+  /** `null` unless the archive is incremental. */
+  point: PointSummary | null;
 }

@@ -13,8 +13,41 @@ export interface DifferenceNote {
   detail: string;
 }
 
+/** An incremental archive: what it stores itself, and what it shares. */
+export interface PointSummary {
+  /** Size of the disk. */
+  diskBytes: number;
+  /** How its own blocks were chosen: all, those that EBS reports as changed, or those with other hashes. */
+  how: 'base' | 'changed-blocks' | 'hashes';
+  /** The snapshot whose archive this one continues; `null` for a base. */
+  parent: string | null;
+  /** The snapshot of the base. */
+  base: string;
+  /** Packs that it stored itself, and their stored bytes. */
+  packs: number;
+  ownBytes: number;
+  /** Bytes of its disk that are in packs of other snapshots, before compression, and the number of those snapshots. */
+  sharedBytes: number;
+  sharedWith: number;
+  /** When it was last compared with its snapshot without a difference; `null` if never. */
+  validatedAt: string | null;
+}
+
+/** An incremental archive with the snapshots whose packs hold its blocks. */
+export interface ShownPoint extends PointSummary {
+  /** Why it is a base, or was compared by hashes; otherwise `null`. */
+  reason: string | null;
+  storageClass: string;
+  codec: 'lz4' | 'zstd';
+  cipher: 'none' | 'gpg';
+  /** With the bytes of its disk that are in their packs, before compression. */
+  generations: { snapshot: string; usedBytes: number }[];
+}
+
 /** An archive without its data. All text is printable. */
 export interface ShownArchive {
+  /** `null` unless the archive is incremental. */
+  point: ShownPoint | null;
   manifest: ShownManifest | null;
   /** The origin of an archive without a manifest, with the evidence as a clause; otherwise `null`. */
   origin: { is: ArchiveOrigin; reason: string } | null;

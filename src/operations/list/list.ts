@@ -6,12 +6,13 @@ import { noteOn, pricesIn } from '../../costs/prices.ts';
 import { EXIT, type ExitCode } from '../../errors.ts';
 import type { ListedArchive } from '../../events.ts';
 import { GiB } from '../../lib/units.ts';
-import { type ArchiveState, statesOf } from '../reading/bucket/archive-state.ts';
+import { type JudgedArchive, statesOf } from '../reading/bucket/archive-state.ts';
 import { keepTagged } from '../reading/bucket/archive-tags.ts';
-import { archivesIn, batches, type FoundArchive } from '../reading/bucket/scan-bucket.ts';
+import { archivesIn, batches } from '../reading/bucket/scan-bucket.ts';
 import type { Services } from '../shared/services.ts';
 import type { ListSettings } from '../shared/settings/list.ts';
 import { snapshotFinder } from './find-snapshots.ts';
+import { summarizePoint } from './summarize-point.ts';
 
 /**
  * Reports each archive once all of its objects are listed. Reads only manifests and, if archives are selected by tags, the
@@ -32,8 +33,9 @@ export async function list(settings: ListSettings, services: Services, signal: A
     const hasClaim = (id: string): boolean => claims.has(`${claimFolder(settings.prefix)}${id}.json`);
     const states = await statesOf(chosen, hasClaim, services, signal);
     const exists = await snapshots.find(states);
-    for (const { found, state } of states) {
-      const archive = summary(found, state, exists.get(found.id) ?? null, prices);
+    for (const judged of states) {
+      const { found, state } = judged;
+      const archive = summary(judged, exists.get(found.id) ?? null, prices);
       if (state === 'unreadable-manifest') unreadable++;
       totals.archives++;
       totals.storedBytes += archive.storedBytes;
@@ -47,12 +49,13 @@ export async function list(settings: ListSettings, services: Services, signal: A
 }
 
 function summary(
-  found: FoundArchive,
-  state: ArchiveState,
+  { found, state, point }: JudgedArchive,
   snapshotExists: boolean | null,
   { s3 }: RegionPrices,
 ): ListedArchive {
   const { data } = found;
+  // A point may store nothing but its map.
+  const stored = point ? [...data, ...found.indexes] : data;
   const first = data[0] ? parseKey(data[0].key) : null;
   const prices = data.map(({ storageClass, bytes }) => {
     const price = s3[storageClass]?.gbMonth;
@@ -63,13 +66,14 @@ function summary(
     volume: found.volumeId,
     startTime: found.startTime.toISOString(),
     state,
-    layout: first?.layout ?? null,
-    codec: first?.codec ?? null,
-    cipher: first?.cipher ?? null,
+    layout: point?.layout ?? first?.layout ?? null,
+    codec: point?.point.codec ?? first?.codec ?? null,
+    cipher: point?.point.cipher ?? first?.cipher ?? null,
     objects: data.map(({ key, bytes, storageClass }) => ({ key, bytes, storageClass })),
     storedBytes: data.reduce((sum, { bytes }) => sum + bytes, 0) + found.smallBytes,
-    storedAt: new Date(Math.max(0, ...data.map(({ modifiedAt }) => modifiedAt.getTime()))).toISOString(),
+    storedAt: new Date(Math.max(0, ...stored.map(({ modifiedAt }) => modifiedAt.getTime()))).toISOString(),
     snapshotExists,
     dollarsMonth: prices.includes(null) ? null : prices.reduce<number>((sum, price) => sum + (price ?? 0), 0),
+    point: point && summarizePoint(point),
   };
 }

@@ -1,6 +1,7 @@
 /** The operation `list ARCHIVE`: shows one archive from its manifest, its indexes and the heads of its objects. */
 import type { Manifest, RecordedPartition } from '../../archive/manifest.ts';
 import { tableFacts } from '../../archive/partition-facts.ts';
+import type { PointManifest } from '../../archive/points/point-manifest.ts';
 import { asError, EXIT, type ExitCode, SnapError } from '../../errors.ts';
 import type { ShownArchive, ShownObject } from '../../events.ts';
 import { inParallel } from '../../lib/parallel.ts';
@@ -8,10 +9,11 @@ import { printable } from '../../lib/printable.ts';
 import { originOf } from '../reading/bucket/origin.ts';
 import { type Archive, type ArchivedObject, withManifest } from '../reading/find-archive.ts';
 import { findArchivesById } from '../reading/find-archives.ts';
-import { openManifest } from '../reading/open-manifest.ts';
+import { openManifest, openPointManifest } from '../reading/open-manifest.ts';
 import type { Services } from '../shared/services.ts';
 import type { ShowSettings } from '../shared/settings/list.ts';
 import { exitCodeOf, listFiles } from './list-files.ts';
+import { showPoint } from './summarize-point.ts';
 
 /**
  * Shows the manifest of an archive, or lists its files if `settings.files` is set.
@@ -47,9 +49,14 @@ async function unsealed(
   { snapshotId, passphraseWithin }: ShowSettings,
   signal: AbortSignal,
 ): Promise<Opened> {
-  const { manifest } = archive;
-  if (!manifest) return { archive, whyClosed: null };
+  const { manifest, point } = archive;
   try {
+    if (point) {
+      const sealed = await openPointManifest(point, signal, passphraseWithin);
+      const content = { ...point.content, ...sealedFields(point.content, sealed) };
+      return { archive: { ...archive, point: { ...point, content } }, whyClosed: null };
+    }
+    if (!manifest) return { archive, whyClosed: null };
     const sealed = await openManifest(manifest, snapshotId, signal, passphraseWithin);
     const content = withSealed(manifest.content, sealed);
     return { archive: withManifest(snapshotId, { ...manifest, content }), whyClosed: null };
@@ -67,12 +74,18 @@ function withSealed(content: Manifest, sealed: Manifest): Manifest {
   const recorded = new Map(recordedIn(sealed).map((found) => [found.partition, found]));
   return {
     ...content,
-    snapshot: { ...content.snapshot, tags: sealed.snapshot.tags },
-    disk: { ...content.disk, partitionTable: sealed.disk.partitionTable },
+    ...sealedFields(content, sealed),
     objects: content.objects.map((object) => ({ ...object, ...namesOf(objects.get(object.key)) })),
     recorded: recordedIn(content).map((found) => ({ ...found, ...namesOf(recorded.get(found.partition)) })),
   };
 }
+
+type AnyContent = Manifest | PointManifest;
+
+const sealedFields = (content: AnyContent, sealed: AnyContent): Pick<Manifest, 'snapshot' | 'disk'> => ({
+  snapshot: { ...content.snapshot, tags: sealed.snapshot.tags },
+  disk: { ...content.disk, partitionTable: sealed.disk.partitionTable },
+});
 
 const recordedIn = ({ recorded }: Manifest): RecordedPartition[] =>
   (recorded ?? []).filter((found) => typeof found === 'object' && found !== null);
@@ -94,9 +107,11 @@ async function shown({ archive, whyClosed }: Opened, { store }: Services, signal
       storedAt: head?.modifiedAt.toISOString() ?? null,
     };
   });
-  const content = archive.manifest?.content ?? null;
-  if (content) return { ...fromManifest(content, whyClosed), objects };
-  return { manifest: null, origin: await originOf(archive, store, signal), recorded: [], objects };
+  const { manifest, point } = archive;
+  if (point) return { ...fromManifest(point.content, [], whyClosed), point: showPoint(point.content), objects };
+  if (manifest)
+    return { ...fromManifest(manifest.content, recordedIn(manifest.content), whyClosed), point: null, objects };
+  return { point: null, manifest: null, origin: await originOf(archive, store, signal), recorded: [], objects };
 }
 
 /** A manifest is untrusted input: fields of another type are shown as missing. */
@@ -118,7 +133,11 @@ function factsOf({ key, partition, layout, codec, cipher, facts }: ArchivedObjec
   };
 }
 
-function fromManifest(content: Manifest, whyClosed: string | null): Omit<ShownArchive, 'objects'> {
+function fromManifest(
+  content: AnyContent,
+  parts: readonly RecordedPartition[],
+  whyClosed: string | null,
+): Omit<ShownArchive, 'objects' | 'point'> {
   const { snapshot, disk, tool } = content;
   return {
     manifest: {
@@ -148,7 +167,7 @@ function fromManifest(content: Manifest, whyClosed: string | null): Omit<ShownAr
       ...tableFacts(disk.partitionTable),
     },
     origin: null,
-    recorded: recordedIn(content).map(recorded),
+    recorded: parts.map(recorded),
   };
 }
 

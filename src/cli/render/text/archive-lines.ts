@@ -1,5 +1,5 @@
 /** Archives as lines of text. Fields of a fixed length are aligned in columns. */
-import type { ArchiveOrigin, ListedArchive, SnapEvent } from '../../../events.ts';
+import type { ArchiveOrigin, ListedArchive, PointSummary, SnapEvent } from '../../../events.ts';
 import { now } from '../../../lib/clock.ts';
 import { count, formatBytes, formatDollars, formatDuration } from '../../../lib/units.ts';
 
@@ -19,18 +19,30 @@ const STATES: Record<ListedArchive['state'], string> = {
 const WIDTH = 11;
 
 export function describeArchive(archive: ListedArchive): string {
-  const { snapshot, volume, startTime, state, storedBytes, storedAt, dollarsMonth, snapshotExists } = archive;
+  const { snapshot, volume, startTime, state, storedBytes, storedAt, dollarsMonth, snapshotExists, point } = archive;
   const classes = [...new Set(archive.objects.map(({ storageClass }) => storageClass))].join('+');
   const content = [archive.layout, archive.codec, archive.cipher === 'gpg' ? 'gpg' : null].filter(Boolean).join('.');
   const facts = [
     content,
+    point && describePoint(point),
     formatBytes(storedBytes),
     classes,
-    archive.objects.length === 0 ? null : `${formatDuration((now().getTime() - Date.parse(storedAt)) / 1000)} old`,
+    archive.objects.length === 0 && point === null
+      ? null
+      : `${formatDuration((now().getTime() - Date.parse(storedAt)) / 1000)} old`,
     dollarsMonth === null ? null : `${formatDollars(dollarsMonth)} per month`,
     snapshotExists === null ? 'snapshot not checked' : snapshotExists ? 'snapshot exists' : 'snapshot deleted',
   ].filter(Boolean);
   return `${snapshot}  ${volume}  ${startTime.slice(0, 16)}Z  ${STATES[state].padEnd(WIDTH)}  ${facts.join(', ')}`;
+}
+
+function describePoint({ diskBytes, sharedBytes, sharedWith, validatedAt }: PointSummary): string {
+  const shared =
+    sharedWith === 0
+      ? 'nothing shared'
+      : `${formatBytes(sharedBytes)} of it from ${count(sharedWith, 'other snapshot')}`;
+  const validated = validatedAt === null ? 'not validated' : `validated ${validatedAt.slice(0, 10)}`;
+  return `incremental: disk of ${formatBytes(diskBytes)}, ${shared}, ${validated}`;
 }
 
 export function describeWithoutManifest({

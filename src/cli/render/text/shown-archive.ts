@@ -1,7 +1,7 @@
 /** One archive as text: its snapshot, when and how it was stored, and how each partition was stored. */
-import type { ShownArchive, ShownManifest, ShownObject } from '../../../events.ts';
+import type { ShownArchive, ShownManifest, ShownObject, ShownPoint } from '../../../events.ts';
 import { printable } from '../../../lib/printable.ts';
-import { formatBytes } from '../../../lib/units.ts';
+import { count, formatBytes } from '../../../lib/units.ts';
 import { ORIGINS } from './archive-lines.ts';
 
 export function describeShown(snapshot: string, archive: ShownArchive): string {
@@ -12,7 +12,7 @@ export function describeShown(snapshot: string, archive: ShownArchive): string {
     `  ${(number === null ? 'disk' : `partition ${number}`).padEnd(WIDTH)}${first}`,
     ...rest.map((line) => `${' '.repeat(WIDTH + 2)}${line}`),
   ]);
-  return [...head, ...lines].join('\n');
+  return [...head, ...(archive.point ? describePoint(archive.point) : []), ...lines].join('\n');
 }
 
 /** Each partition with its objects and its place on the disk, in the order of partition numbers. */
@@ -73,6 +73,23 @@ function describeManifest(snapshot: string, manifest: ShownManifest): string[] {
       sectorBytes === null ? null : `sectors of ${sectorBytes} bytes`,
     ),
     ...(manifest.isSealed ? fact('sealed', describeSeal(manifest)) : []),
+  ];
+}
+
+function describePoint({ how, reason, parent, base, generations, ...point }: ShownPoint): string[] {
+  const chosen = {
+    base: 'all blocks',
+    'changed-blocks': `changed blocks since ${parent}`,
+    hashes: `other hashes than ${parent}`,
+  };
+  const suffixes = [point.codec, ...(point.cipher === 'gpg' ? ['gpg'] : [])].join('.');
+  const own = `${formatBytes(point.ownBytes)} in ${count(point.packs, 'pack')}`;
+  return [
+    ...fact('incremental', how === 'base' ? 'a base' : `base ${base}`, chosen[how], reason),
+    ...fact('own data', own, point.packs === 0 ? null : `${suffixes}, ${point.storageClass}`),
+    ...generations.flatMap(({ snapshot, usedBytes }) =>
+      fact('needs', `${formatBytes(usedBytes)} stored for ${snapshot}`),
+    ),
   ];
 }
 

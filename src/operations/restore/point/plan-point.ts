@@ -77,7 +77,7 @@ export async function planPoint(
 const CONCURRENCY = 16;
 
 /** Changes nothing, and notifies the host of the plan. @throws SnapError as `planPoint`, and `USAGE` for another tier. */
-export async function showPoint(
+export async function showPlanOfPoint(
   archive: PointArchive,
   settings: ImageSettings,
   services: Services,

@@ -10,7 +10,7 @@ import { openTarget } from '../image/restore-target.ts';
 import { finishSnapshot, type SnapshotOrder } from '../snapshot/complete-snapshot.ts';
 import { type Fill, writeSnapshot } from '../snapshot/restore-snapshot.ts';
 import { fillFromPacks } from './fill-from-packs.ts';
-import { assertIsImage, type PointArchive, type PointPlanned, planPoint, showPoint } from './plan-point.ts';
+import { assertIsImage, type PointArchive, type PointPlanned, planPoint, showPlanOfPoint } from './plan-point.ts';
 import { writePoint } from './write-point.ts';
 
 /**
@@ -28,7 +28,7 @@ export async function restorePoint(
   assertIsImage(snapshot, settings);
   const { downloadStreams: streams, sessionKey, target } = settings;
   const check: ReadContext = { ...services, signal, streams, sessionKey };
-  if (settings.dryRun) return showPoint(archive, settings, services, check);
+  if (settings.dryRun) return showPlanOfPoint(archive, settings, services, check);
   const plan = await planPoint(archive, settings, check);
   if (target.kind === 'device' && plan.found) await requireConsent(target, plan.found, signal);
   const order = snapshotOrder(plan);
