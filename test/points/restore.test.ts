@@ -135,10 +135,37 @@ test('targets and commands for other archives refuse a point', async (t) => {
     assert.equal(done.code, 10, done.stdout + done.stderr);
     assert.match(done.stdout, /--to-file/);
   }
+  const files = await runCli(lab.env, ['list', '--bucket', BUCKET, '--json', '--find', '*']);
+  const reasons = recordsOf(files).flatMap(({ code, reason }) => (code === 'files.not-listed' ? [String(reason)] : []));
+  assert.deepEqual(
+    reasons.map((reason) => reason.startsWith('it is an incremental archive')),
+    points.map(() => true),
+  );
+  const drill = await runCli(lab.env, ['drill', '--bucket', BUCKET, '--json', '--sample', '1']);
+  assert.match(drill.stdout, /an incremental archive, which drill cannot restore yet/);
   const full = await runMigrate(lab, ['--snapshots', snapshotId, '--dd', '--source', 'direct', '--json', '--replace']);
   assert.match(full.stdout + full.stderr, /already archived incrementally/, full.stderr);
   assert.notEqual(full.code, 0);
   const again = await runMigrate(lab, ['--snapshots', snapshotId, ...INCREMENTAL.slice(1)]);
   assert.equal(again.code, 0, again.stdout + again.stderr);
   for (const point of points) await assertRestored(lab, point);
+});
+
+test('exactly the packs that the point needs are thawed, and their price comes first', async (t) => {
+  const { lab, points } = await lineage(t, ['--storage-class', 'DEEP_ARCHIVE']);
+  const [first, second] = points;
+  const file = join(lab.directory, 'disk.img');
+  const argv = [second?.snapshotId ?? '', '--to-file', file];
+  const dry = await runRestore(lab, [...argv, '--dry-run']);
+  assert.equal(dry.code, 0, dry.stdout + dry.stderr);
+  const told = await runRestore(lab, argv);
+  assert.equal(told.code, 1, told.stdout + told.stderr);
+  for (const run of [dry, told])
+    assert.equal(recordsOf(run).find(({ code }) => code === 'thaw.offered')?.['objects'], 2);
+  const done = await runRestore(lab, [...argv, '--yes', '--wait']);
+  assert.equal(done.code, 0, done.stdout + done.stderr);
+  const thawed = recordsOf(done).flatMap(({ code, key }) => (code === 'thaw.requested' ? [String(key)] : []));
+  const ids = thawed.map((key) => /snap-\w+/.exec(key)?.[0]);
+  assert.deepEqual(ids.sort(), [first?.snapshotId, second?.snapshotId].sort());
+  await assertSameBytes(file, second?.image ?? '');
 });
