@@ -96,7 +96,8 @@ interface Plan {
 test('only the points that need a damaged or missing pack fail, and no file remains', async (t) => {
   const { lab, points } = await lineage(t);
   const [first, second, third] = points;
-  const pack = (await keysIn(lab)).find((key) => key.includes(`${second?.snapshotId}.pack.`)) ?? '';
+  const pack =
+    (await keysIn(lab)).find((key) => key.includes(second?.snapshotId ?? '-') && key.includes('.pack.')) ?? '';
   const body = await bytesOf(lab, pack);
   body[200_000] = (body[200_000] ?? 0) ^ 1;
   await replaceObject(lab, pack, body);
@@ -105,7 +106,7 @@ test('only the points that need a damaged or missing pack fail, and no file rema
     const file = join(lab.directory, 'disk.img');
     const done = await runRestore(lab, [point?.snapshotId ?? '', '--to-file', file]);
     assert.equal(done.code, 12, done.stdout + done.stderr);
-    assert.match(done.stdout, new RegExp(`${second?.snapshotId}\\.pack\\.0001`));
+    assert.match(done.stdout, new RegExp(`${second?.snapshotId}.*\\.pack\\.0001`));
     assert.equal(existsSync(file) || existsSync(`${file}.unfinished`), false);
   }
 });
@@ -114,12 +115,12 @@ test('a missing map or block list is named', async (t) => {
   const { lab, points } = await lineage(t);
   const { snapshotId } = lastOf(points);
   for (const ending of ['.map.zst', '.blocks.zst']) {
-    const Key = (await keysIn(lab)).find((key) => key.endsWith(`${snapshotId}${ending}`)) ?? '';
+    const Key = (await keysIn(lab)).find((key) => key.includes(snapshotId) && key.endsWith(ending)) ?? '';
     const body = await bytesOf(lab, Key);
     await lab.s3.send(new DeleteObjectCommand({ Bucket: BUCKET, Key }));
     const done = await runRestore(lab, [snapshotId, '--to-file', join(lab.directory, 'disk.img')]);
     assert.equal(done.code, 12, done.stdout + done.stderr);
-    assert.ok(done.stdout.includes(`${snapshotId}${ending}: it is not in the bucket`), done.stdout);
+    assert.ok(done.stdout.includes(`${Key}: it is not in the bucket`), done.stdout);
     await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key, Body: body }));
   }
 });

@@ -37,7 +37,7 @@ async function lineage(t: TestContext, flags: readonly string[] = [], options: R
 }
 
 const keyOf = async (lab: TestLab, point: LineageSnapshot | undefined, ending: string): Promise<string> =>
-  (await keysIn(lab)).find((key) => key.includes(`${point?.snapshotId}${ending}`)) ?? '';
+  (await keysIn(lab)).find((key) => key.includes(point?.snapshotId ?? '-') && key.includes(ending)) ?? '';
 
 async function manifestOf(lab: TestLab, point: LineageSnapshot | undefined): Promise<PointManifest> {
   return JSON.parse((await bytesOf(lab, await keyOf(lab, point, '.manifest.json'))).toString()) as PointManifest;
