@@ -165,6 +165,7 @@ async function setStage(t: TestContext, lab: TestLab, device: string): Promise<S
   await buildDisk({ path: image, ...DISK });
   const files = (await addSnapshotOfImage(lab, image)).snapshotId;
   const [whole, encrypted, both] = [await addSnapshotOf(lab), await addSnapshotOf(lab), await addSnapshotOf(lab)];
+  const point = await addSnapshotOf(lab);
   const gpg = ['--compression', 'zstd', '--gpg-recipient', 'ops@example.com'];
   const manifests: string[] = [];
   for (const [id, ...flags] of [
@@ -172,6 +173,7 @@ async function setStage(t: TestContext, lab: TestLab, device: string): Promise<S
     [whole.snapshotId, '--dd'],
     [encrypted.snapshotId, ...gpg],
     [both.snapshotId, '--dd', ...gpg],
+    [point.snapshotId, '--incremental', '--source', 'direct'],
   ] as [string, ...string[]][]) {
     const done = await runMigrate(lab, ['--snapshots', id, '--json', ...flags], { env });
     assert.equal(done.code, 0, done.stdout + done.stderr);
@@ -181,6 +183,7 @@ async function setStage(t: TestContext, lab: TestLab, device: string): Promise<S
   await fetch(lab, manifests[0] ?? '', join(lab.directory, 'manifest.json'));
   const [, first, second] = await piecesOf(lab, `${files}.1.index.zst`);
   assert.ok(first && second, 'the index has no three pieces');
+  const [frame, next] = await placesIn(lab, `.blocks.zst`);
   const programs = join(lab.directory, 'bin');
   mkdirSync(programs);
   // This version of the AWS CLI does not read endpoints from the environment.
@@ -202,6 +205,9 @@ async function setStage(t: TestContext, lab: TestLab, device: string): Promise<S
       [/BUCKET\/KEY\.img\.zst\.gpg/g, await key('.img.zst.gpg')],
       [/ KEY\.1\.tar\.lz4/g, ` '${await keyEnding(lab, `${files}.1.tar.lz4`)}'`],
       [/"KEY"/g, `"${await keyEnding(lab, '.tar.zst.gpg')}"`],
+      [/BUCKET\/KEY\.1a2b3c4d\.map\.zst/g, await key('.map.zst')],
+      [/ KEY\.1a2b3c4d\.pack\.0001\.lz4/g, ` '${await keyEnding(lab, '.pack.0001.lz4')}'`],
+      [/bytes=A-B/g, `bytes=${frame}-${(next ?? 0) - 1}`],
       [/\bBUCKET\b/g, BUCKET],
       [/bytes=S-E/g, `bytes=${first.stored}-${second.stored - 1}`],
       [/\/dev\/(DEVICE|nvme\dn1)/g, device],
@@ -216,6 +222,16 @@ async function setStage(t: TestContext, lab: TestLab, device: string): Promise<S
 
 function script(directory: string, name: string, text: string): void {
   writeFileSync(join(directory, name), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
+}
+
+/** Returns the places of the blocks in a block list. */
+async function placesIn(lab: TestLab, ending: string): Promise<number[]> {
+  const file = join(lab.directory, 'blocks.zst');
+  await fetch(lab, await keyEnding(lab, ending), file);
+  return (await run(['zstd', '-dc', file]))
+    .trim()
+    .split('\n')
+    .flatMap((text) => (JSON.parse(text) as { at?: number }).at ?? []);
 }
 
 /** Returns the pieces of an image. Those after the first do not begin with the magic number of a frame. */
