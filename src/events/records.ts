@@ -169,8 +169,11 @@ export interface DrillReport {
   filter: { volumes: readonly string[]; snapshots: readonly string[]; since: string | null; until: string | null };
   seed: string;
   sample: number;
-  /** Number of archives that match the filter, and how many of them were excluded as incomplete or in archive classes. */
-  population: { found: number; incomplete: number; archived: number };
+  /**
+   * Number of archives that match the filter, and how many of them were excluded as incomplete, incremental, or in archive
+   * classes.
+   */
+  population: { found: number; incomplete: number; incremental: number; archived: number };
   archives: DrillRow[];
 }
 

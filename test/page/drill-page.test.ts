@@ -65,7 +65,7 @@ const REPORT: DrillReport = {
   filter: { volumes: [], snapshots: [], since: '2026-01-01T00:00:00.000Z', until: null },
   seed: '2026-Q4',
   sample: 3,
-  population: { found: 120, incomplete: 2, archived: 30 },
+  population: { found: 120, incomplete: 2, incremental: 0, archived: 30 },
   archives: [PASSED, DIFFERENT],
 };
 

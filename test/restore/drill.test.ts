@@ -69,7 +69,7 @@ test('files with all attributes, an image, an archive in an archive class, and a
   const good = await drill(lab, ['--sample', '5', '--seed', '2026-Q4']);
   assert.equal(good.code, 0, good.said);
   assert.equal(good.report.verdict, 'passed');
-  assert.deepEqual(good.report.population, { found: 3, incomplete: 0, archived: 1 });
+  assert.deepEqual(good.report.population, { found: 3, incomplete: 0, incremental: 0, archived: 1 });
   const rows = new Map(good.report.archives.map((row) => [row.snapshot, row]));
   assert.deepEqual(new Set(rows.keys()), new Set([nasty.snapshotId, image.snapshotId]));
   assert.deepEqual(rows.get(nasty.snapshotId)?.comparedWith, ['index', 'archive'], 'it has sparse files');

@@ -1,6 +1,7 @@
 /** Selects a random sample of archives. The same seed selects the same archives. */
 import { createHash } from 'node:crypto';
 import { claimFolder } from '../../archive/claim.ts';
+import { parseGenerationKey } from '../../archive/key.ts';
 import type { DrillReport } from '../../events.ts';
 import { failureOfOne } from '../../lib/failure-of-one.ts';
 import { isUnfinished } from '../reading/bucket/origin.ts';
@@ -28,10 +29,14 @@ export async function chooseSample(
 ): Promise<DrillSample> {
   const { sample, seed, prefix } = settings;
   const claims = new Set(await services.store.list(claimFolder(prefix), { signal }));
-  const population = { found: 0, incomplete: 0, archived: 0 };
+  const population = { found: 0, incomplete: 0, incremental: 0, archived: 0 };
   const [readable, archived] = [new LowestRanks(sample), new LowestRanks(sample)];
   for await (const found of archivesIn(settings, services, signal)) {
     population.found++;
+    if (isPointIn(found)) {
+      population.incremental++;
+      continue;
+    }
     const hasClaim = claims.has(`${claimFolder(prefix)}${found.id}.json`);
     if (found.data.length === 0 || (isUnfinished(found, hasClaim) && !settings.withoutManifest)) {
       population.incomplete++;
@@ -46,6 +51,9 @@ export async function chooseSample(
   population.archived = archived.count - archived.lowest.filter((one) => readable.lowest.includes(one)).length;
   return { chosen: readable.lowest.map(({ found }) => found), population };
 }
+
+/** Whether the objects are those of an incremental archive. Each has a map. */
+const isPointIn = ({ indexes }: FoundArchive): boolean => indexes.some(({ key }) => parseGenerationKey(key) !== null);
 
 const isInArchiveClass = ({ data }: FoundArchive): boolean =>
   data.some(({ storageClass }) => storageClass === 'GLACIER' || storageClass === 'DEEP_ARCHIVE');

@@ -20,9 +20,10 @@ export const EVIDENCE: Record<DrillEvidence, string> = {
 export const describeChosen = ({ seed, snapshots, population }: SnapEvent & { code: 'drill.chosen' }): string =>
   `drill: selected ${snapshots.length} of ${describePopulation(population)} with --seed ${seed}`;
 
-export function describePopulation({ found, incomplete, archived }: DrillReport['population']): string {
+export function describePopulation({ found, incomplete, incremental, archived }: DrillReport['population']): string {
   const others = [
     incomplete > 0 ? `${incomplete} incomplete` : null,
+    incremental > 0 ? `${incremental} incremental, which drill cannot restore yet` : null,
     archived > 0 ? `${archived} in archive classes` : null,
   ].filter(Boolean);
   return `${count(found, 'archive')}${others.length === 0 ? '' : ` (excluded: ${others.join(', ')})`}`;
