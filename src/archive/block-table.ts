@@ -123,10 +123,16 @@ function emptyTable({ format, bytes = 0, blockBytes = 0 }: Line): BlockTable {
   return newTable(bytes, blockBytes);
 }
 
-/** Creates a table without any knowledge. @param bytes size of the disk */
-export function newTable(bytes: number, blockBytes: number): BlockTable {
+/** The number of blocks of a disk. @throws Error for a size that no volume has. */
+export function blockCount(bytes: number, blockBytes: number): number {
   const count = Math.ceil(bytes / blockBytes);
   if (!Number.isSafeInteger(count) || count < 1 || count > MAX_BLOCKS) throw new Error('an invalid size');
+  return count;
+}
+
+/** Creates a table without any knowledge. @param bytes size of the disk */
+export function newTable(bytes: number, blockBytes: number): BlockTable {
+  const count = blockCount(bytes, blockBytes);
   return { bytes, kinds: shared(count), hashes: shared(count * HASH_BYTES), blockBytes };
 }
 

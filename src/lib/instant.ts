@@ -32,3 +32,6 @@ function offsetOf(zone: string | undefined): number {
   const ahead = (Number(hours) * 60 + Number(minutes)) * 60_000;
   return sign === '+' ? ahead : -ahead;
 }
+
+/** Cuts off milliseconds, as S3 does in its times and as keys do. */
+export const wholeSecond = (time: Date): Date => new Date(Math.floor(time.getTime() / 1000) * 1000);

@@ -132,6 +132,21 @@ export async function* downloadBytes(
   }
 }
 
+/** Reads an object into memory. @throws as `downloadBytes`. */
+export async function downloadWhole(
+  object: ObjectReader,
+  size: number,
+  options: Pick<DownloadOptions, 'bucket' | 'streams' | 'signal'>,
+): Promise<Buffer> {
+  const body = Buffer.allocUnsafeSlow(size);
+  let filled = 0;
+  for await (const chunk of downloadBytes(object, size, options)) {
+    body.set(chunk, filled);
+    filled += chunk.length;
+  }
+  return body;
+}
+
 /** Consecutive requests without progress after which a range fails. */
 const MAX_STALLED_ATTEMPTS = 6;
 

@@ -2,13 +2,12 @@
  * The list of the blocks that a generation stores: the pack and the place of each block, and its SHA-256. A pack is a
  * sequence of frames with one block each, in ascending order of the blocks, so that every block can be decoded by itself.
  */
-import { BLOCK_BYTES } from '../../cloud/blocks.ts';
 import { sleep } from '../../lib/clock.ts';
-import { HASH_BYTES, hashOf } from '../block-table.ts';
+import { blockCount, HASH_BYTES, hashOf } from '../block-table.ts';
 import { CODECS, type CodecName } from '../codec.ts';
-import { JsonLinesWriter, readJsonLines } from '../json-lines.ts';
+import { JsonLinesWriter } from '../json-lines.ts';
 import { type Cipher, parseGenerationKey } from '../key.ts';
-import { damagedPoint } from './damaged-point.ts';
+import { type DocumentHeader, type FetchedDocument, readPointDocument } from './point-document.ts';
 import { POINT_FORMAT } from './point-manifest.ts';
 
 /** A pack, as the store reported it. */
@@ -40,14 +39,8 @@ export interface BlockList {
   places: Float64Array;
 }
 
-/** The blocks of the largest possible volume, 64 TiB. */
-const MAX_BLOCKS = 128 * 2 ** 20;
-
 /** Maximum number of blocks in a list, 4 TiB of data. Lists are held in memory. */
 export const MAX_LISTED_BLOCKS = 8 * 2 ** 20;
-
-/** Maximum length of a decompressed list: 120 bytes per block. */
-const MAX_BYTES = 2 ** 30;
 
 /** @returns the list as it is stored, before encryption. */
 export async function encodeBlockList(list: BlockList): Promise<Buffer> {
@@ -67,12 +60,7 @@ export async function encodeBlockList(list: BlockList): Promise<Buffer> {
   return lines.finish();
 }
 
-interface Line {
-  format?: number;
-  layout?: string;
-  snapshot?: string;
-  bytes?: number;
-  blockBytes?: number;
+interface Line extends DocumentHeader {
   pack?: Omit<StoredPack, 'first' | 'end'> & { blocks: number };
   block?: number;
   at?: number;
@@ -80,33 +68,16 @@ interface Line {
   end?: { packs: number; blocks: number };
 }
 
-/**
- * Reads a list, which is untrusted input.
- * @param body the decrypted list. @param snapshot the snapshot whose list it must be.
- * @throws SnapError `DIFFERS`; the reason of the signal.
- */
-export async function decodeBlockList(
-  body: Uint8Array,
-  key: string,
-  snapshot: string,
-  signal: AbortSignal,
-): Promise<BlockList> {
-  try {
-    return await parse(readJsonLines<Line>(body, MAX_BYTES, signal), snapshot);
-  } catch (cause) {
-    signal.throwIfAborted();
-    throw damagedPoint(key, `it is not the list of the blocks of ${snapshot}`, cause);
-  }
-}
+/** @throws SnapError `DIFFERS`; the reason of the signal. */
+export const decodeBlockList = (document: FetchedDocument, signal: AbortSignal): Promise<BlockList> =>
+  readPointDocument(document, 'blocks', signal, parse);
 
-async function parse(lines: AsyncGenerator<Line>, wanted: string): Promise<BlockList> {
-  const { format, layout, snapshot, bytes = 0, blockBytes = 0 } = (await lines.next()).value ?? ({} as Line);
-  if (format !== POINT_FORMAT || layout !== 'blocks' || snapshot !== wanted) throw new Error('another document');
-  if (blockBytes !== BLOCK_BYTES) throw new Error('blocks of another size');
-  const blocks = Math.ceil(bytes / blockBytes);
-  if (!Number.isSafeInteger(blocks) || blocks < 1 || blocks > MAX_BLOCKS) throw new Error('an invalid size');
-  const reader = new ListReader(blocks);
-  for await (const line of lines) reader.take(line, wanted);
+async function parse(
+  { snapshot = '', bytes = 0, blockBytes = 0 }: Line,
+  lines: AsyncGenerator<Line>,
+): Promise<BlockList> {
+  const reader = new ListReader(blockCount(bytes, blockBytes));
+  for await (const line of lines) reader.take(line, snapshot);
   return { snapshot, bytes, blockBytes, ...reader.finish() };
 }
 

@@ -2,11 +2,11 @@
  * The map of a point: where each block of its disk is. It is flat: a block is in one generation, whichever points came
  * between, so that a restore replays nothing.
  */
-import { BLOCK_BYTES } from '../../cloud/blocks.ts';
 import { SnapError } from '../../errors.ts';
 import { sleep } from '../../lib/clock.ts';
-import { JsonLinesWriter, readJsonLines } from '../json-lines.ts';
-import { damagedPoint } from './damaged-point.ts';
+import { blockCount } from '../block-table.ts';
+import { JsonLinesWriter } from '../json-lines.ts';
+import { type DocumentHeader, type FetchedDocument, readPointDocument } from './point-document.ts';
 import { POINT_FORMAT } from './point-manifest.ts';
 
 /** Values in `PointMap.places`; generations follow from `first` on. */
@@ -25,22 +25,13 @@ export interface PointMap {
   places: Uint16Array;
 }
 
-/** The blocks of the largest possible volume, 64 TiB. */
-const MAX_BLOCKS = 128 * 2 ** 20;
-
 export const MAX_GENERATIONS = 2 ** 16 - PLACE.first;
 
-/** Maximum length of a decompressed map. */
-const MAX_BYTES = 2 ** 30;
-
 /** @throws Error for a size that no volume has. */
-export function newPlaces(bytes: number, blockBytes: number): Uint16Array {
-  const count = Math.ceil(bytes / blockBytes);
-  if (!Number.isSafeInteger(count) || count < 1 || count > MAX_BLOCKS) throw new Error('an invalid size');
-  return new Uint16Array(count);
-}
+export const newPlaces = (bytes: number, blockBytes: number): Uint16Array =>
+  new Uint16Array(blockCount(bytes, blockBytes));
 
-/** With so many lines, a map is still shorter than `MAX_BYTES`. */
+/** With so many lines, a map can still be read. */
 const MAX_RUNS = 20_000_000;
 
 const tooFragmented = (snapshot: string): SnapError =>
@@ -77,12 +68,7 @@ const describe = (place: number): object => {
   return place === PLACE.zero ? { is: 'zero' } : { in: place - PLACE.first };
 };
 
-interface Line {
-  format?: number;
-  layout?: string;
-  snapshot?: string;
-  bytes?: number;
-  blockBytes?: number;
+interface Line extends DocumentHeader {
   generations?: string[];
   blocks?: [number, number];
   is?: string;
@@ -90,27 +76,12 @@ interface Line {
   end?: { blocks: number };
 }
 
-/**
- * Reads a map, which is untrusted input.
- * @param body the decrypted map. @param snapshot the snapshot whose map it must be.
- * @throws SnapError `DIFFERS`; the reason of the signal.
- */
-export async function decodeMap(
-  body: Uint8Array,
-  key: string,
-  snapshot: string,
-  signal: AbortSignal,
-): Promise<PointMap> {
-  try {
-    return await parse(readJsonLines<Line>(body, MAX_BYTES, signal), snapshot);
-  } catch (cause) {
-    signal.throwIfAborted();
-    throw damagedPoint(key, `it is not the map of ${snapshot}`, cause);
-  }
-}
+/** @throws SnapError `DIFFERS`; the reason of the signal. */
+export const decodeMap = (document: FetchedDocument, signal: AbortSignal): Promise<PointMap> =>
+  readPointDocument(document, 'map', signal, parse);
 
-async function parse(lines: AsyncGenerator<Line>, snapshot: string): Promise<PointMap> {
-  const map = emptyMap((await lines.next()).value ?? {}, snapshot);
+async function parse(header: Line, lines: AsyncGenerator<Line>): Promise<PointMap> {
+  const map = emptyMap(header);
   const { places, generations } = map;
   let [next, isEnded] = [0, false];
   for await (const line of lines) {
@@ -126,12 +97,9 @@ async function parse(lines: AsyncGenerator<Line>, snapshot: string): Promise<Poi
   return map;
 }
 
-function emptyMap(line: Line, wanted: string): PointMap {
-  const { format, layout, snapshot, bytes = 0, blockBytes = 0, generations } = line;
-  if (format !== POINT_FORMAT || layout !== 'map' || snapshot !== wanted) throw new Error('another document');
+function emptyMap({ bytes = 0, blockBytes = 0, generations }: Line): PointMap {
   const isList = Array.isArray(generations) && generations.every((id) => typeof id === 'string');
   if (!isList || generations.length > MAX_GENERATIONS) throw new Error('an invalid list of generations');
-  if (blockBytes !== BLOCK_BYTES) throw new Error('blocks of another size');
   return { bytes, blockBytes, generations, places: newPlaces(bytes, blockBytes) };
 }
 

@@ -18,6 +18,7 @@ import type { ArchiveStore, SmallObject, Snapshot } from '../../cloud/ports.ts';
 import { SnapError } from '../../errors.ts';
 import { monotonic, sleep } from '../../lib/clock.ts';
 import { cleanupSignal } from '../../lib/disposal.ts';
+import { wholeSecond } from '../../lib/instant.ts';
 import { isKnownDead, isOnThisMachine } from '../../lib/process-identity.ts';
 
 export interface ClaimOrder {
@@ -85,6 +86,7 @@ export async function takeClaim(order: ClaimOrder, store: ArchiveStore, signal: 
   try {
     const body = encodeClaim(left ? newClaim({ ...claim, takenAt: left.takenAt }) : untimedClaim(claim));
     const { etag, answeredAt } = await store.putSmall(factsOf(key), body, found?.etag ?? null, { signal });
+    // S3 truncates times to whole seconds, so the claim must not seem to be newer than objects of the same second.
     const takenAt = left?.takenAt ?? wholeSecond(answeredAt).toISOString();
     return new HeldClaim(key, etag, newClaim({ ...claim, takenAt }), store, found !== null);
   } catch (error) {
@@ -92,9 +94,6 @@ export async function takeClaim(order: ClaimOrder, store: ArchiveStore, signal: 
     throw claimed(order.snapshot.id, await findClaim(key, store, signal));
   }
 }
-
-/** S3 truncates times to whole seconds, so the claim must not seem to be newer than objects of the same second. */
-const wholeSecond = (time: Date): Date => new Date(Math.floor(time.getTime() / 1000) * 1000);
 
 const factsOf = (key: string) => ({ key, metadata: {}, tags: {} });
 

@@ -1,6 +1,6 @@
 /** Chooses the point whose map a new point continues, or decides that the new point is a base. */
 import { cipherOf } from '../../../archive/cipher.ts';
-import { type ArchiveName, parseSmallKey } from '../../../archive/key.ts';
+import type { ArchiveName } from '../../../archive/key.ts';
 import type { PointManifest } from '../../../archive/points/point-manifest.ts';
 import { MAX_GENERATIONS } from '../../../archive/points/point-map.ts';
 import type { SnapError } from '../../../errors.ts';
@@ -12,6 +12,7 @@ import { type OpenPoint, openPoint } from '../../reading/point/open-point.ts';
 import { changeOfRecipients } from '../change-of-recipients.ts';
 import { archiveName, type Migration } from '../migration.ts';
 import { missingPack } from './missing-objects.ts';
+import { manifestsOfVolume, type VolumeManifest } from './volume-manifests.ts';
 
 export interface Parent {
   readonly found: FoundPoint;
@@ -29,8 +30,8 @@ export async function chooseParent(migration: Migration): Promise<ParentChoice> 
   const name = archiveName(migration);
   if (isCopyVolume(name.volumeId)) return { parent: null, reason: 'EC2 does not show the volume of a copied snapshot' };
   const candidates = await olderManifests(name, migration);
-  for (const key of candidates) {
-    const found = await findOlder(key, migration);
+  for (const candidate of candidates) {
+    const found = await findOlder(candidate, migration);
     if (found === null) continue;
     if (typeof found === 'string') return { parent: null, reason: found };
     const reason =
@@ -43,24 +44,16 @@ export async function chooseParent(migration: Migration): Promise<ParentChoice> 
 }
 
 /** The manifests of the volume's older archives, the latest first. */
-async function olderManifests({ prefix, volumeId, startTime }: ArchiveName, migration: Migration): Promise<string[]> {
-  const { store } = migration.services;
-  const keys = await store.list(`${prefix}${volumeId}/`, { signal: migration.signal });
-  const older = keys.flatMap((key) => {
-    const parsed = parseSmallKey(key);
-    const isOlder =
-      parsed?.what === 'manifest' && parsed.prefix === prefix && parsed.startTime.getTime() < wholeSeconds(startTime);
-    return isOlder ? [{ key, time: parsed.startTime.getTime() }] : [];
-  });
-  return older.sort((a, b) => b.time - a.time).map(({ key }) => key);
+async function olderManifests(name: ArchiveName, migration: Migration): Promise<VolumeManifest[]> {
+  const older = (await manifestsOfVolume(name, migration)).filter(({ isOlder }) => isOlder);
+  return older.sort((a, b) => b.startTime.getTime() - a.startTime.getTime());
 }
 
-/** Keys have whole seconds, so that two snapshots of one second cannot be older than each other. */
-const wholeSeconds = (time: Date): number => Math.floor(time.getTime() / 1000) * 1000;
-
 /** @returns `null` for an archive that is no point; why the point cannot be used, as a clause. */
-async function findOlder(key: string, { services, signal }: Migration): Promise<FoundPoint | string | null> {
-  const id = parseSmallKey(key)?.snapshotId ?? '';
+async function findOlder(
+  { key, snapshotId: id }: VolumeManifest,
+  { services, signal }: Migration,
+): Promise<FoundPoint | string | null> {
   try {
     return (await readManifest(key, id, services.store, signal)).point;
   } catch (thrown) {

@@ -21,6 +21,7 @@ import { now } from '../../../lib/clock.ts';
 import { inParallel } from '../../../lib/parallel.ts';
 import { VERSION } from '../../../version.ts';
 import { neededPacks } from '../../reading/point/needed-packs.ts';
+import { isAsStored } from '../../reading/point/open-point.ts';
 import type { Disk } from '../../source/read-disk.ts';
 import type { Source } from '../../source/snapshot-disk.ts';
 import { archiveName, type Migration } from '../migration.ts';
@@ -103,12 +104,16 @@ async function assertPacksAreThere(
     parent?.found.content.point.generations.filter((note) => map.generations.includes(note.snapshot)) ?? [];
   const needed = [...recorded.packs, ...neededPacks({ map, lists }).map(({ pack }) => pack)];
   const objects = [...new Set(needed), ...documents.map(({ blocks }) => blocks)];
-  await inParallel(objects, CONCURRENCY, signal, async ({ key, etag, bytes }, working) => {
-    const head = await services.store.head(key, { signal: working });
-    if (head?.etag === etag && head.bytes === bytes) return;
-    throw new SnapError('DIFFERS', `${key}, which the point needs, is ${head ? 'another object now' : 'missing'}`, {
-      hint: 'nothing refers to what this run has stored; run the same command again, which stores what is missing',
-    });
+  await inParallel(objects, CONCURRENCY, signal, async (object, working) => {
+    const head = await services.store.head(object.key, { signal: working });
+    if (isAsStored(head, object)) return;
+    throw new SnapError(
+      'DIFFERS',
+      `${object.key}, which the point needs, is ${head ? 'another object now' : 'missing'}`,
+      {
+        hint: 'nothing refers to what this run has stored; run the same command again, which stores what is missing',
+      },
+    );
   });
 }
 

@@ -3,7 +3,7 @@ import { SnapError } from '../../../errors.ts';
 import { inParallel } from '../../../lib/parallel.ts';
 import type { FoundPoint } from '../../reading/point/found-point.ts';
 import { neededPacks } from '../../reading/point/needed-packs.ts';
-import { type OpenPoint, openPoint } from '../../reading/point/open-point.ts';
+import { isAsStored, type OpenPoint, openPoint } from '../../reading/point/open-point.ts';
 import type { ReadContext } from '../../reading/read-context.ts';
 
 /** Maximum number of packs that are looked up at the same time. */
@@ -15,10 +15,9 @@ const CONCURRENCY = 16;
  */
 export async function missingPack(opened: OpenPoint, { store, signal }: ReadContext): Promise<string | null> {
   const found: string[] = [];
-  await inParallel(neededPacks(opened), CONCURRENCY, signal, async ({ pack: { key, etag, bytes } }, working) => {
-    const head = await store.head(key, { signal: working });
-    if (head?.etag !== etag || head.bytes !== bytes)
-      found.push(`${key} is ${head ? 'not the object that was stored' : 'missing'}`);
+  await inParallel(neededPacks(opened), CONCURRENCY, signal, async ({ pack }, working) => {
+    const head = await store.head(pack.key, { signal: working });
+    if (!isAsStored(head, pack)) found.push(`${pack.key} is ${head ? 'not the object that was stored' : 'missing'}`);
   });
   return found.sort()[0] ?? null;
 }

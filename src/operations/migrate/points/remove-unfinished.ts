@@ -1,10 +1,11 @@
-/** Removes what an interrupted run has stored of a point, so that its keys are free. */
-import { type ArchiveName, keyStem, manifestKey, parseGenerationKey, parseSmallKey } from '../../../archive/key.ts';
+/** Removes what an interrupted run has stored of a point, which no run will use. */
+import { type ArchiveName, keyStem, manifestKey, parseGenerationKey } from '../../../archive/key.ts';
 import type { ListedObject } from '../../../cloud/ports.ts';
 import { SnapError } from '../../../errors.ts';
 import { inParallel } from '../../../lib/parallel.ts';
 import { readManifest } from '../../reading/find-archive.ts';
 import { archiveName, type Migration } from '../migration.ts';
+import { manifestsOfVolume } from './volume-manifests.ts';
 
 /**
  * The caller holds the claim of the snapshot. Every attempt has keys of its own, so that this only saves storage.
@@ -37,19 +38,11 @@ async function assertFree(name: ArchiveName, { snapshot, services, signal }: Mig
 const CONCURRENCY = 16;
 
 /** Reads the manifests of the points that may use the objects, which are not older. One that cannot be read may do so. */
-async function assertUnused(
-  { prefix, volumeId, snapshotId, startTime }: ArchiveName,
-  migration: Migration,
-): Promise<void> {
+async function assertUnused(name: ArchiveName, migration: Migration): Promise<void> {
+  const { snapshotId } = name;
   const { services, signal } = migration;
-  const keys = await services.store.list(`${prefix}${volumeId}/`, { signal });
-  const second = Math.floor(startTime.getTime() / 1000) * 1000;
-  const manifests = keys.filter((key) => {
-    const parsed = parseSmallKey(key);
-    return parsed?.what === 'manifest' && parsed.prefix === prefix && parsed.startTime.getTime() >= second;
-  });
-  await inParallel(manifests, CONCURRENCY, signal, async (key, working) => {
-    const id = parseSmallKey(key)?.snapshotId ?? '';
+  const manifests = (await manifestsOfVolume(name, migration)).filter(({ isOlder }) => !isOlder);
+  await inParallel(manifests, CONCURRENCY, signal, async ({ key, snapshotId: id }, working) => {
     const { point } = await readManifest(key, id, services.store, working);
     if (!point?.content.point.generations.some(({ snapshot }) => snapshot === snapshotId)) return;
     throw new SnapError('ARCHIVE_EXISTS', `${snapshotId} cannot be archived again, because ${id} uses its blocks`, {

@@ -2,7 +2,7 @@
 import { crc32 } from 'node:zlib';
 import { type ImageIndex, readImageIndex } from '../../../archive/block-table.ts';
 import { damagedIndex } from '../../../archive/file-index.ts';
-import { downloadBytes } from '../../../transfer/download.ts';
+import { downloadWhole } from '../../../transfer/download.ts';
 import type { ArchivedObject } from '../find-archive.ts';
 import type { ReadContext } from '../read-context.ts';
 import { decryptIndex } from './decrypt-index.ts';
@@ -41,16 +41,8 @@ export async function imageIndexOf(
 /** The length that an index of the largest possible volume does not reach. */
 const MAX_BYTES = 2 ** 30;
 
-async function download({ key, etag, bytes }: FoundIndex, services: ReadContext): Promise<Buffer> {
-  const { store, streams, signal } = services;
-  const body = Buffer.allocUnsafeSlow(bytes);
-  let filled = 0;
-  for await (const chunk of downloadBytes(store.reader(key, etag), bytes, { bucket: store.bucket, streams, signal })) {
-    body.set(chunk, filled);
-    filled += chunk.length;
-  }
-  return body;
-}
+const download = ({ key, etag, bytes }: FoundIndex, { store, streams, signal }: ReadContext): Promise<Buffer> =>
+  downloadWhole(store.reader(key, etag), bytes, { bucket: store.bucket, streams, signal });
 
 async function decode(
   object: ArchivedObject,

@@ -4,13 +4,15 @@ import { BLOCK_KIND, type BlockTable, HASH_BYTES, newTable } from '../../../arch
 import { recipientsOf } from '../../../archive/cipher.ts';
 import { type BlockList, decodeBlockList } from '../../../archive/points/block-list.ts';
 import { damagedPoint } from '../../../archive/points/damaged-point.ts';
+import type { FetchedDocument } from '../../../archive/points/point-document.ts';
 import type { PointDocument } from '../../../archive/points/point-manifest.ts';
 import { decodeMap, PLACE, type PointMap } from '../../../archive/points/point-map.ts';
+import type { ObjectHead } from '../../../cloud/ports.ts';
 import { SnapError } from '../../../errors.ts';
 import { decodeCrc32 } from '../../../lib/bytes/crc32.ts';
 import { sleep } from '../../../lib/clock.ts';
 import { inParallel } from '../../../lib/parallel.ts';
-import { downloadBytes } from '../../../transfer/download.ts';
+import { downloadWhole } from '../../../transfer/download.ts';
 import { decryptIndex } from '../index/decrypt-index.ts';
 import type { ReadContext } from '../read-context.ts';
 import { failedWith, markFinal, readTwice } from '../read-twice.ts';
@@ -39,26 +41,35 @@ export async function openPoint(point: FoundPoint, context: ReadContext): Promis
     throw new SnapError('GPG_KEY', `${snapshot.id} has an incremental archive, which a session key cannot decrypt`, {
       hint: 'a session key opens only one object: import the private key of a recipient into the keyring or agent',
     });
-  const map = await decodeMap(await bodyOf(point, facts.map, context), facts.map.key, snapshot.id, context.signal);
+  const map = await decodeMap(await fetchDocument(point, facts.map, snapshot.id, context), context.signal);
   const lists: BlockList[] = [];
   await inParallel([...facts.generations.entries()], CONCURRENCY, context.signal, async ([at, note], signal) => {
-    const body = await bodyOf(point, note.blocks, { ...context, signal });
-    lists[at] = await decodeBlockList(body, note.blocks.key, note.snapshot, signal);
+    const document = await fetchDocument(point, note.blocks, note.snapshot, { ...context, signal });
+    lists[at] = await decodeBlockList(document, signal);
   });
   if (map.bytes !== disk.bytes) throw damagedPoint(facts.map.key, 'it describes a disk of another size');
   return { point, map, lists, table: await tableOf(point, map, lists, context.signal) };
 }
 
+/** @param described the snapshot that the document must describe. @returns the decrypted document. */
+async function fetchDocument(
+  point: FoundPoint,
+  document: PointDocument,
+  described: string,
+  context: ReadContext,
+): Promise<FetchedDocument> {
+  return { body: await bodyOf(point, document, context), key: document.key, snapshot: described };
+}
+
 /** The length that no map and no block list reaches. */
 const MAX_BYTES = 2 ** 30;
 
-/** @returns the decrypted document. */
 async function bodyOf({ content }: FoundPoint, document: PointDocument, context: ReadContext): Promise<Buffer> {
   const { store, host, signal } = context;
-  const { key, etag, bytes } = document;
+  const { key, bytes } = document;
   const { snapshot, point, sealed } = content;
   const head = await store.head(key, { signal });
-  if (head?.etag !== etag || head.bytes !== bytes)
+  if (!isAsStored(head, document))
     throw damagedPoint(key, head ? 'it is not the object that the manifest names' : 'it is not in the bucket');
   if (bytes > MAX_BYTES) throw damagedPoint(key, 'it is larger than any valid one');
   const known = head.crc32 === null ? null : decodeCrc32(head.crc32);
@@ -84,19 +95,18 @@ async function bodyOf({ content }: FoundPoint, document: PointDocument, context:
   return readTwice({ snapshot: snapshot.id, key }, host, fetchOnce, failedWith('DIFFERS'));
 }
 
+/** Whether the bucket has exactly the object that was stored. @param head `null` if there is no object. */
+export const isAsStored = (
+  head: ObjectHead | null,
+  { etag, bytes }: Pick<PointDocument, 'etag' | 'bytes'>,
+): head is ObjectHead => head?.etag === etag && head.bytes === bytes;
+
 /** @param sealed the sealed part of a manifest. */
 export const recipientsIn = (sealed: string | null): { recipients?: readonly string[] } =>
   sealed === null ? {} : { recipients: recipientsOf(Buffer.from(sealed, 'base64')) };
 
-async function download({ key, etag, bytes }: PointDocument, { store, streams, signal }: ReadContext): Promise<Buffer> {
-  const body = Buffer.allocUnsafeSlow(bytes);
-  let filled = 0;
-  for await (const chunk of downloadBytes(store.reader(key, etag), bytes, { bucket: store.bucket, streams, signal })) {
-    body.set(chunk, filled);
-    filled += chunk.length;
-  }
-  return body;
-}
+const download = ({ key, etag, bytes }: PointDocument, { store, streams, signal }: ReadContext): Promise<Buffer> =>
+  downloadWhole(store.reader(key, etag), bytes, { bucket: store.bucket, streams, signal });
 
 /** Blocks to look up before yielding to other tasks, such as the renewal of claims. */
 const BLOCKS_PER_TURN = 2 ** 16;

@@ -87,6 +87,7 @@ function plainBytesOf({ first, end }: StoredPack, { indexes, bytes, blockBytes }
   const missing = Math.max(0, ((indexes[end - 1] ?? 0) + 1) * blockBytes - bytes);
   return (end - first) * blockBytes - missing;
 }
+
 /** What each block of the decoded pack must be, also those that the point does not use. */
 export function tableOfPack({ pack, list }: NeededPack): BlockTable {
   const table = newTable(plainBytesOf(pack, list), list.blockBytes);

@@ -64,7 +64,7 @@ async function writeTo(
     return { target: id, ...written };
   }
   await using file = await openTarget(target, overwrite, size, check.signal);
-  const written = await writePoint({ opened, target: file, check });
+  const written = await writePoint({ opened, packs, target: file, check });
   await file.keep();
   return { target: target.path, ...written };
 }

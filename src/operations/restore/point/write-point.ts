@@ -6,7 +6,7 @@ import { inParallel } from '../../../lib/parallel.ts';
 import { consumeInThreads } from '../../../streams/start.ts';
 import { closeAll, makePipe } from '../../../transfer/pipes.ts';
 import { writeObject } from '../../reading/object/read-object.ts';
-import { type NeededPack, neededPacks } from '../../reading/point/needed-packs.ts';
+import type { NeededPack } from '../../reading/point/needed-packs.ts';
 import type { OpenPoint } from '../../reading/point/open-point.ts';
 import { packAsObject, packStream } from '../../reading/point/pack-stream.ts';
 import type { ReadContext } from '../../reading/read-context.ts';
@@ -23,6 +23,8 @@ import {
 
 export interface PointOrder {
   opened: OpenPoint;
+  /** The packs that it needs. */
+  packs: readonly NeededPack[];
   target: OpenTarget;
   check: ReadContext;
 }
@@ -38,12 +40,10 @@ const MIN_STREAMS = 2;
  * @throws SnapError `DIFFERS`, `TARGET`, and the errors of `writeObject`.
  */
 export async function writePoint(order: PointOrder): Promise<WrittenImage> {
-  const { opened, target, check } = order;
+  const { opened, packs, target, check } = order;
   const { point, table } = opened;
   try {
-    const needed = neededPacks(opened);
-    const packs = target.isBlank ? needed : await remainingPacks(order, needed);
-    const fetchedBytes = await writePacks(order, packs);
+    const fetchedBytes = await writePacks(order, target.isBlank ? packs : await remainingPacks(order));
     if (!target.isBlank) await writeZeros(target.path, table, check.signal);
     await target.setLength(table.bytes);
     return { bytes: table.bytes, fetchedBytes };
@@ -78,10 +78,12 @@ async function writePacks(
 }
 
 /** Compares the target with the blocks of each pack, up to the first one that it does not contain. */
-async function remainingPacks(
-  { opened: { point, table }, target: { path }, check: { host, signal } }: PointOrder,
-  packs: readonly NeededPack[],
-): Promise<NeededPack[]> {
+async function remainingPacks({
+  opened: { point, table },
+  packs,
+  target: { path },
+  check: { host, signal },
+}: PointOrder): Promise<NeededPack[]> {
   const rest: NeededPack[] = [];
   let bytes = 0;
   const expectedBytes = packs.reduce((sum, { positions }) => sum + positions.length, 0) * table.blockBytes;

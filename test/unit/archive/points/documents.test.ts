@@ -64,14 +64,17 @@ function* damages(body: Buffer): Generator<Buffer> {
 test('a map is read back unchanged', async () => {
   for (let round = 0; round < 50; round++) {
     const map = randomMap();
-    assert.deepEqual(await decodeMap(await encodeMap(map, 'snap-1'), 'k', 'snap-1', signal), map);
+    assert.deepEqual(
+      await decodeMap({ body: await encodeMap(map, 'snap-1'), key: 'k', snapshot: 'snap-1' }, signal),
+      map,
+    );
   }
 });
 
 test('a block list is read back unchanged', async () => {
   for (let round = 0; round < 50; round++) {
     const list = randomList(round % 2 ? 'none' : 'gpg');
-    const read = await decodeBlockList(await encodeBlockList(list), 'k', 'snap-1', signal);
+    const read = await decodeBlockList({ body: await encodeBlockList(list), key: 'k', snapshot: 'snap-1' }, signal);
     assert.deepEqual(read, list);
   }
 });
@@ -80,17 +83,17 @@ test('a damaged map or block list is refused', async () => {
   const isRefused = { code: 'DIFFERS' };
   for (let round = 0; round < 5; round++) {
     for (const body of damages(await encodeMap(randomMap(), 'snap-1')))
-      await assert.rejects(decodeMap(body, 'k', 'snap-1', signal), isRefused);
+      await assert.rejects(decodeMap({ body, key: 'k', snapshot: 'snap-1' }, signal), isRefused);
     for (const body of damages(await encodeBlockList(randomList('none'))))
-      await assert.rejects(decodeBlockList(body, 'k', 'snap-1', signal), isRefused);
+      await assert.rejects(decodeBlockList({ body, key: 'k', snapshot: 'snap-1' }, signal), isRefused);
   }
 });
 
 test('the documents of another point are refused', async () => {
   const map = await encodeMap(randomMap(), 'snap-1');
   const list = await encodeBlockList(randomList('none'));
-  await assert.rejects(decodeMap(map, 'k', 'snap-2', signal), { code: 'DIFFERS' });
-  await assert.rejects(decodeBlockList(list, 'k', 'snap-2', signal), { code: 'DIFFERS' });
-  await assert.rejects(decodeMap(list, 'k', 'snap-1', signal), { code: 'DIFFERS' });
-  await assert.rejects(decodeBlockList(map, 'k', 'snap-1', signal), { code: 'DIFFERS' });
+  await assert.rejects(decodeMap({ body: map, key: 'k', snapshot: 'snap-2' }, signal), { code: 'DIFFERS' });
+  await assert.rejects(decodeBlockList({ body: list, key: 'k', snapshot: 'snap-2' }, signal), { code: 'DIFFERS' });
+  await assert.rejects(decodeMap({ body: list, key: 'k', snapshot: 'snap-1' }, signal), { code: 'DIFFERS' });
+  await assert.rejects(decodeBlockList({ body: map, key: 'k', snapshot: 'snap-1' }, signal), { code: 'DIFFERS' });
 });
