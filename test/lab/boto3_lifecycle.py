@@ -5,16 +5,10 @@ Arguments: the endpoints as JSON, and the name of a bucket. Prints one line for 
 
 import sys
 
-from boto3_support import client, expect, in_days, refused, set_clock
+from boto3_support import client, expect, in_days, part, refused, run_parts, set_clock
 
 PLAIN = sys.argv[2]
 S3 = client("s3")
-PARTS = []
-
-
-def part(function):
-    PARTS.append(function)
-    return function
 
 
 def rule(name, prefix="", **actions):
@@ -127,6 +121,4 @@ def locks():
     expect(free == kept, False)
 
 
-for function in PARTS:
-    function()
-    print(function.__name__)
+run_parts()

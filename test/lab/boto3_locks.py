@@ -5,17 +5,11 @@ Arguments: the endpoints as JSON, and the name of a bucket without Object Lock. 
 
 import sys
 
-from boto3_support import client, expect, in_days, refused, set_clock
+from boto3_support import client, expect, in_days, part, refused, run_parts, set_clock
 
 PLAIN = sys.argv[2]
 BUCKET = "locked"
 S3 = client("s3")
-PARTS = []
-
-
-def part(function):
-    PARTS.append(function)
-    return function
 
 
 def named(answer, key):
@@ -150,6 +144,4 @@ def defaults():
     expect(retention(copied), ("GOVERNANCE", in_days(7).date()))
 
 
-for function in PARTS:
-    function()
-    print(function.__name__)
+run_parts()

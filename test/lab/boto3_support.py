@@ -10,6 +10,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 ENDPOINTS = json.loads(sys.argv[1])
+PARTS = []
 ONE_TRY = Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"})
 
 
@@ -42,3 +43,15 @@ def set_clock(time):
     request = urllib.request.Request(ENDPOINTS["control"] + "/clock", data=body, method="PUT")
     with urllib.request.urlopen(request) as answer:
         return json.load(answer)
+
+
+def part(function):
+    """Marks a function as a part that `run_parts` runs."""
+    PARTS.append(function)
+    return function
+
+
+def run_parts():
+    for function in PARTS:
+        function()
+        print(function.__name__)

@@ -5,16 +5,10 @@ Arguments: the endpoints as JSON, and the name of a bucket. Prints one line for 
 
 import sys
 
-from boto3_support import client, expect, refused
+from boto3_support import client, expect, part, refused, run_parts
 
 BUCKET = sys.argv[2]
 S3 = client("s3")
-PARTS = []
-
-
-def part(function):
-    PARTS.append(function)
-    return function
 
 
 def put(key, body, **more):
@@ -145,6 +139,4 @@ def suspended():
     S3.delete_bucket(Bucket=BUCKET)
 
 
-for function in PARTS:
-    function()
-    print(function.__name__)
+run_parts()

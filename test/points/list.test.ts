@@ -4,10 +4,10 @@ import { test } from 'node:test';
 import { DeleteObjectCommand } from '@aws-sdk/client-s3';
 import { keyEnding, keysIn } from '../support/archives.ts';
 import { BUCKET, labForTest, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
+import { INCREMENTAL } from '../support/lineages/archived-lineage.ts';
 import { makeLineage } from '../support/lineages/lineage.ts';
 
 const BLOCK = 524_288;
-const INCREMENTAL = ['--all', '--incremental', '--source', 'direct', '--json'];
 
 const runList = (lab: TestLab, argv: readonly string[]) => runCli(lab.env, ['list', '--bucket', BUCKET, ...argv]);
 

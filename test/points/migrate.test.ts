@@ -1,13 +1,14 @@
 /** Incremental archives: every point is restored by contrib/restore.py to the exact bytes, and stores only what changed. */
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { DeleteSnapshotCommand } from '@aws-sdk/client-ec2';
 import type { PointManifest } from '../../src/archive/points/point-manifest.ts';
-import { keysIn } from '../support/archives.ts';
+import { fetchBucket, keysIn } from '../support/archives.ts';
 import { addKey, gpgHome, importPublicKey, signKey } from '../support/gpg.ts';
 import { BUCKET, labForTest, recordsOf, runCli, runMigrate, runProgram, type TestLab } from '../support/lab.ts';
+import { INCREMENTAL } from '../support/lineages/archived-lineage.ts';
 import { type LineageSnapshot, makeLineage } from '../support/lineages/lineage.ts';
 import { assertSameBytes } from '../support/same-bytes.ts';
 import { bytesOf, replaceObject } from '../support/tamper.ts';
@@ -16,20 +17,9 @@ const READER = join(import.meta.dirname, '..', '..', 'contrib', 'restore.py');
 const TO_MIGRATE = { tags: { 'snap-to-s3': 'migrate' } };
 
 const RECIPIENT = 'points@example.com';
-const INCREMENTAL = ['--all', '--incremental', '--source', 'direct', '--json'];
-
-/** Downloads the bucket. */
-async function fetchAll(lab: TestLab): Promise<string> {
-  const directory = mkdtempSync(join(lab.directory, 'bucket-'));
-  for (const key of await keysIn(lab)) {
-    mkdirSync(dirname(join(directory, key)), { recursive: true });
-    writeFileSync(join(directory, key), await bytesOf(lab, key));
-  }
-  return directory;
-}
 
 async function assertRestorable(lab: TestLab, points: readonly LineageSnapshot[], env: Record<string, string> = {}) {
-  const bucket = await fetchAll(lab);
+  const bucket = await fetchBucket(lab);
   const keys = await keysIn(lab);
   for (const { snapshotId, image } of points) {
     const manifest = keys.find((key) => key.endsWith(`${snapshotId}.manifest.json`)) ?? '';

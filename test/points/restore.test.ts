@@ -3,31 +3,17 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { closeSync, existsSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { DeleteObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import { keysIn } from '../support/archives.ts';
 import { addKey, gpgHome } from '../support/gpg.ts';
-import { BUCKET, labForTest, type RunOptions, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
-import { type LineageSnapshot, type LineageStep, makeLineage } from '../support/lineages/lineage.ts';
+import { BUCKET, type RunOptions, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
+import { archivedLineage, INCREMENTAL } from '../support/lineages/archived-lineage.ts';
+import type { LineageSnapshot } from '../support/lineages/lineage.ts';
 import { assertSameBytes } from '../support/same-bytes.ts';
 import { bytesOf, replaceObject } from '../support/tamper.ts';
 
 const BLOCK = 524_288;
-const INCREMENTAL = ['--all', '--incremental', '--source', 'direct', '--json'];
-
-const STEPS: readonly LineageStep[] = [
-  { write: [0, 1, 2, 3, 10, 11, 500, 2047] },
-  { write: [1, 11, 12] },
-  { trim: [2, 3], writeZeros: [10], write: [500] },
-];
-
-async function lineage(t: TestContext, flags: readonly string[] = [], options: RunOptions = {}) {
-  const lab = await labForTest(t);
-  const points = await makeLineage(lab, STEPS, { tags: { 'snap-to-s3': 'migrate' } });
-  const done = await runMigrate(lab, [...INCREMENTAL, ...flags], options);
-  assert.equal(done.code, 0, done.stdout + done.stderr);
-  return { lab, points };
-}
 
 const runRestore = (lab: TestLab, argv: readonly string[], options: RunOptions = {}) =>
   runCli(lab.env, ['restore', '--bucket', BUCKET, '--json', ...argv], options);
@@ -49,7 +35,7 @@ function lastOf(points: readonly LineageSnapshot[]): LineageSnapshot {
 
 for (const compress of ['lz4', 'zstd']) {
   test(`${compress}: every point is restored to a file`, async (t) => {
-    const { lab, points } = await lineage(t, ['--compression', compress]);
+    const { lab, points } = await archivedLineage(t, ['--compression', compress]);
     for (const point of points) await assertRestored(lab, point);
   });
 }
@@ -57,12 +43,12 @@ for (const compress of ['lz4', 'zstd']) {
 test('encrypted: every point is restored to a file', async (t) => {
   const env = { GNUPGHOME: await gpgHome(t) };
   await addKey(env.GNUPGHOME, 'ops@example.com');
-  const { lab, points } = await lineage(t, ['--gpg-recipient', 'ops@example.com'], { env });
+  const { lab, points } = await archivedLineage(t, ['--gpg-recipient', 'ops@example.com'], { env });
   for (const point of points) await assertRestored(lab, point, { env });
 });
 
 test('an interrupted restore keeps the blocks that are right, and writes zeros over others', async (t) => {
-  const { lab, points } = await lineage(t);
+  const { lab, points } = await archivedLineage(t);
   const { snapshotId, image } = lastOf(points);
   const file = join(lab.directory, 'disk.img');
   const unfinished = openSync(`${file}.unfinished`, 'w');
@@ -77,7 +63,7 @@ test('an interrupted restore keeps the blocks that are right, and writes zeros o
 });
 
 test('a dry run shows exactly the packs that hold blocks of the point', async (t) => {
-  const { lab, points } = await lineage(t);
+  const { lab, points } = await archivedLineage(t);
   const file = join(lab.directory, 'disk.img');
   const done = await runRestore(lab, [lastOf(points).snapshotId, '--to-file', file, '--dry-run']);
   assert.equal(done.code, 0, done.stdout + done.stderr);
@@ -94,7 +80,7 @@ interface Plan {
 }
 
 test('only the points that need a damaged or missing pack fail, and no file remains', async (t) => {
-  const { lab, points } = await lineage(t);
+  const { lab, points } = await archivedLineage(t);
   const [first, second, third] = points;
   const pack =
     (await keysIn(lab)).find((key) => key.includes(second?.snapshotId ?? '-') && key.includes('.pack.')) ?? '';
@@ -112,7 +98,7 @@ test('only the points that need a damaged or missing pack fail, and no file rema
 });
 
 test('a missing map or block list is named', async (t) => {
-  const { lab, points } = await lineage(t);
+  const { lab, points } = await archivedLineage(t);
   const { snapshotId } = lastOf(points);
   for (const ending of ['.map.zst', '.blocks.zst']) {
     const Key = (await keysIn(lab)).find((key) => key.includes(snapshotId) && key.endsWith(ending)) ?? '';
@@ -126,7 +112,7 @@ test('a missing map or block list is named', async (t) => {
 });
 
 test('targets and commands for other archives refuse a point', async (t) => {
-  const { lab, points } = await lineage(t);
+  const { lab, points } = await archivedLineage(t);
   const { snapshotId } = lastOf(points);
   for (const argv of [
     ['--to-dir', join(lab.directory, 'files')],
@@ -154,7 +140,7 @@ test('targets and commands for other archives refuse a point', async (t) => {
 });
 
 test('exactly the packs that the point needs are thawed, and their price comes first', async (t) => {
-  const { lab, points } = await lineage(t, ['--storage-class', 'DEEP_ARCHIVE']);
+  const { lab, points } = await archivedLineage(t, ['--storage-class', 'DEEP_ARCHIVE']);
   const [first, second] = points;
   const file = join(lab.directory, 'disk.img');
   const argv = [second?.snapshotId ?? '', '--to-file', file];

@@ -9,26 +9,18 @@ import { withDevice } from '../../lab/disks/mounted.ts';
 import { tagsOf } from '../support/ec2-state.ts';
 import { addKey, gpgHome } from '../support/gpg.ts';
 import { BUCKET, labForTest, type RunOptions, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
-import { type LineageStep, makeLineage } from '../support/lineages/lineage.ts';
+import { archivedLineage, INCREMENTAL } from '../support/lineages/archived-lineage.ts';
+import { makeLineage } from '../support/lineages/lineage.ts';
 import { killFamily } from '../support/processes/kill-family.ts';
 import { assertSameBytes } from '../support/same-bytes.ts';
 import { imageOf } from '../support/tamper.ts';
 import { until } from '../support/until.ts';
 
 const BLOCK = 524_288;
-const INCREMENTAL = ['--all', '--incremental', '--source', 'direct', '--json'];
-
-const STEPS: readonly LineageStep[] = [
-  { write: [0, 1, 2, 3, 10, 11, 500, 2047] },
-  { write: [1, 11, 12] },
-  { trim: [2, 3], writeZeros: [10], write: [500] },
-];
 
 async function archived(t: TestContext, fixture = {}, flags: readonly string[] = [], options: RunOptions = {}) {
-  const lab = await labForTest(t);
-  const points = await makeLineage(lab, STEPS, { tags: { 'snap-to-s3': 'migrate', Name: 'web' }, ...fixture });
-  const done = await runMigrate(lab, [...INCREMENTAL, ...flags], options);
-  assert.equal(done.code, 0, done.stdout + done.stderr);
+  const tags = { 'snap-to-s3': 'migrate', Name: 'web' };
+  const { lab, points } = await archivedLineage(t, flags, options, { tags, ...fixture });
   const last = points.at(-1);
   assert.ok(last);
   return { lab, last, known: points.map(({ snapshotId }) => snapshotId) };

@@ -1,40 +1,17 @@
 /** Validation of points: with and without the snapshot, and only the points that need a damaged pack fail. */
 import assert from 'node:assert/strict';
 import { closeSync, openSync, writeSync } from 'node:fs';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import type { PointManifest } from '../../src/archive/points/point-manifest.ts';
 import { keysIn } from '../support/archives.ts';
 import { tagsOf } from '../support/ec2-state.ts';
 import { addKey, gpgHome } from '../support/gpg.ts';
-import {
-  BUCKET,
-  labForTest,
-  type RunOptions,
-  recordsOf,
-  runCli,
-  runMigrate,
-  runValidate,
-  type TestLab,
-} from '../support/lab.ts';
-import { type LineageSnapshot, type LineageStep, makeLineage } from '../support/lineages/lineage.ts';
+import { BUCKET, type RunOptions, recordsOf, runCli, runValidate, type TestLab } from '../support/lab.ts';
+import { archivedLineage } from '../support/lineages/archived-lineage.ts';
+import type { LineageSnapshot } from '../support/lineages/lineage.ts';
 import { bytesOf, imageOf, replaceObject } from '../support/tamper.ts';
 
 const BLOCK = 524_288;
-const INCREMENTAL = ['--all', '--incremental', '--source', 'direct', '--json'];
-
-const STEPS: readonly LineageStep[] = [
-  { write: [0, 1, 2, 3, 10, 11, 500, 2047] },
-  { write: [1, 11, 12] },
-  { trim: [2, 3], writeZeros: [10], write: [500] },
-];
-
-async function lineage(t: TestContext, flags: readonly string[] = [], options: RunOptions = {}, fixture = {}) {
-  const lab = await labForTest(t);
-  const points = await makeLineage(lab, STEPS, { tags: { 'snap-to-s3': 'migrate' }, ...fixture });
-  const done = await runMigrate(lab, [...INCREMENTAL, ...flags], options);
-  assert.equal(done.code, 0, done.stdout + done.stderr);
-  return { lab, points };
-}
 
 const keyOf = async (lab: TestLab, point: LineageSnapshot | undefined, ending: string): Promise<string> =>
   (await keysIn(lab)).find((key) => key.includes(point?.snapshotId ?? '-') && key.includes(ending)) ?? '';
@@ -56,7 +33,7 @@ test('without snapshots: intact points pass, also encrypted and compressed with 
   const env = { GNUPGHOME: await gpgHome(t) };
   await addKey(env.GNUPGHOME, 'ops@example.com');
   const flags = ['--compression', 'zstd', '--gpg-recipient', 'ops@example.com'];
-  const { lab } = await lineage(t, flags, { env });
+  const { lab } = await archivedLineage(t, flags, { env });
   const done = await validateAlone(lab, ['--all'], { env });
   assert.equal(done.code, 0, done.stdout + done.stderr);
   const validated = recordsOf(done).filter(({ code }) => code === 'snapshot.validated');
@@ -64,7 +41,7 @@ test('without snapshots: intact points pass, also encrypted and compressed with 
 });
 
 test('without snapshots: the points that need a damaged pack fail, name its snapshot, and are marked', async (t) => {
-  const { lab, points } = await lineage(t);
+  const { lab, points } = await archivedLineage(t);
   const [first, second, third] = points;
   const pack = await keyOf(lab, second, '.pack.');
   await damage(lab, pack);
@@ -80,7 +57,7 @@ test('without snapshots: the points that need a damaged pack fail, name its snap
 
 for (const source of ['direct', 'volume']) {
   test(`${source}: every block is compared with the snapshot, and nothing is thawed`, async (t) => {
-    const { lab, points } = await lineage(t, ['--storage-class', 'DEEP_ARCHIVE'], {}, { encrypted: true });
+    const { lab, points } = await archivedLineage(t, ['--storage-class', 'DEEP_ARCHIVE'], {}, { encrypted: true });
     const [, second, third] = points;
     const ids = [second, third].map((point) => point?.snapshotId ?? '');
     const done = await runValidate(lab, ['--snapshots', ...ids, '--source', source, '--json']);
@@ -92,7 +69,7 @@ for (const source of ['direct', 'volume']) {
   });
 
   test(`${source}: a snapshot with other content, and a replaced pack, are differences`, async (t) => {
-    const { lab, points } = await lineage(t);
+    const { lab, points } = await archivedLineage(t);
     const [first, second, third] = points;
     const image = openSync(imageOf(lab, third?.snapshotId ?? ''), 'r+');
     writeSync(image, 'x', 12 * BLOCK);

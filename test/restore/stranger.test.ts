@@ -4,12 +4,12 @@
  */
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { run } from '../../lab/core/run.ts';
 import { withMounted } from '../../lab/disks/inspect.ts';
 import { NODE_FLAGS } from '../../src/lib/node-flags.ts';
-import { keyEnding, keysIn } from '../support/archives.ts';
+import { fetchBucket, keyEnding } from '../support/archives.ts';
 import { addSnapshotOf } from '../support/disks.ts';
 import { gpgHome } from '../support/gpg.ts';
 import { BUCKET, type Finished, labForTest, PROGRAM, runMigrate, runProgram, type TestLab } from '../support/lab.ts';
@@ -21,16 +21,6 @@ import { makeNastyTree } from '../support/trees/nasty-tree.ts';
 import { flagsOf, type Way } from '../support/ways.ts';
 
 const READER = join(import.meta.dirname, '..', '..', 'contrib', 'restore.py');
-
-/** Downloads all objects of the bucket as files. Returns their directory. */
-async function fetchAll(lab: TestLab): Promise<string> {
-  const directory = join(lab.directory, 'bucket');
-  for (const key of await keysIn(lab)) {
-    mkdirSync(dirname(join(directory, key)), { recursive: true });
-    writeFileSync(join(directory, key), await bytesOf(lab, key));
-  }
-  return directory;
-}
 
 type Reader = (command: string, ...argv: string[]) => Promise<Finished>;
 
@@ -46,7 +36,7 @@ async function archived(
   const { snapshotId } = await addSnapshotOf(lab, disk);
   const migrated = await runMigrate(lab, ['--all', ...flags, ...more], { env });
   assert.equal(migrated.code, 0, migrated.stdout + migrated.stderr);
-  const bucket = await fetchAll(lab);
+  const bucket = await fetchBucket(lab);
   const manifest = await keyEnding(lab, '.manifest.json');
   const readerWith =
     (keyring: Record<string, string>): Reader =>

@@ -1,7 +1,7 @@
 /** Fetches archives from the bucket of the lab, and unpacks them with standard tools only. */
 import assert from 'node:assert/strict';
-import { createWriteStream, mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { createWriteStream, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { zstdDecompressSync } from 'node:zlib';
@@ -15,6 +15,7 @@ import { type Claim, claimKey, encodeClaim, newClaim } from '../../src/archive/c
 import type { Manifest } from '../../src/archive/manifest.ts';
 import { BUCKET, runProgram, type TestLab } from './lab.ts';
 import { SAME_BYTES } from './same-bytes.ts';
+import { bytesOf } from './tamper.ts';
 
 export async function keysIn(lab: TestLab): Promise<string[]> {
   const keys: string[] = [];
@@ -163,4 +164,14 @@ export async function tarNames(lab: TestLab, key: string): Promise<string[]> {
   await shell(lab, `(${decoderOf(key)}) < "$1" | ${list} > "$2"`, [file, listing], {});
   const { readFileSync } = await import('node:fs');
   return readFileSync(listing, 'latin1').split('\n');
+}
+
+/** Downloads all objects of the bucket as files. Returns their directory, which is new. */
+export async function fetchBucket(lab: TestLab): Promise<string> {
+  const directory = mkdtempSync(join(lab.directory, 'bucket-'));
+  for (const key of await keysIn(lab)) {
+    mkdirSync(dirname(join(directory, key)), { recursive: true });
+    writeFileSync(join(directory, key), await bytesOf(lab, key));
+  }
+  return directory;
 }
