@@ -8,6 +8,7 @@
  * they fail only if a last read does not show that they were carried out. Adapters retry throttled calls and transient errors, and throw a `SnapError` when they give up.
  * Reads may lag behind writes by seconds (eventual consistency).
  */
+import type { LockMode, ObjectLock } from './object-lock.ts';
 
 export interface Snapshot {
   id: string;
@@ -143,11 +144,13 @@ export interface CallerIdentity {
   account: string;
 }
 
-/** Key, metadata and tags that an object gets when it is created. */
+/** Key, metadata, tags and lock that an object gets when it is created. */
 export interface ObjectFacts {
   key: string;
   metadata: Record<string, string>;
   tags: Record<string, string>;
+  /** By default none, unless the bucket has a default retention. */
+  lock?: ObjectLock | null;
 }
 
 export interface UploadChoices {
@@ -204,6 +207,13 @@ export interface ObjectHead {
   crc32: string | null;
   /** Whether an object in an archive class can be read now. */
   restore: 'not-needed' | 'needed' | 'ongoing' | 'restored';
+  /**
+   * Until when Object Lock protects this version, which may be past; `null` if it has no retention, or if the store does
+   * not report it: S3 omits it for callers without `s3:GetObjectRetention`.
+   */
+  lockedUntil: Date | null;
+  /** `null` exactly if `lockedUntil` is. */
+  lockMode: LockMode | null;
 }
 
 export interface ThawOrder {

@@ -112,7 +112,14 @@ const toHead = (key: string, answer: HeadObjectCommandOutput): ObjectHead => ({
   metadata: answer.Metadata ?? {},
   crc32: answer.ChecksumType === 'COMPOSITE' ? null : (answer.ChecksumCRC32 ?? null),
   restore: restoreState(answer),
+  ...lockOf(answer),
 });
+
+function lockOf(answer: HeadObjectCommandOutput): Pick<ObjectHead, 'lockedUntil' | 'lockMode'> {
+  const { ObjectLockMode: mode, ObjectLockRetainUntilDate: until } = answer;
+  if (mode === undefined || until === undefined) return { lockedUntil: null, lockMode: null };
+  return { lockedUntil: until, lockMode: mode };
+}
 
 /** Source: "Restoring an archived object" of the S3 user guide. Intelligent-Tiering has archive tiers of its own. */
 function restoreState({ StorageClass, ArchiveStatus, Restore }: HeadObjectCommandOutput): ObjectHead['restore'] {

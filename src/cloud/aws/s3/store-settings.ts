@@ -32,6 +32,7 @@ export const creationArguments = (settings: StoreSettings, facts: ObjectFacts) =
     Metadata: facts.metadata,
     ContentType: 'application/octet-stream',
     ...(Object.keys(facts.tags).length === 0 ? {} : { Tagging: taggingHeader(facts.tags) }),
+    ...(facts.lock ? { ObjectLockMode: facts.lock.mode, ObjectLockRetainUntilDate: facts.lock.until } : {}),
     ...(settings.sse === undefined ? {} : { ServerSideEncryption: settings.sse as ServerSideEncryption }),
     ...(settings.sseKmsKeyId === undefined ? {} : { SSEKMSKeyId: settings.sseKmsKeyId }),
   }) satisfies Partial<PutObjectCommandInput>;
