@@ -1,6 +1,7 @@
 /** Decodes manifests. They are untrusted input, so the fields that readers rely on are checked. */
 import { SnapError } from '../errors.ts';
 import { CODECS } from './codec.ts';
+import { isExpiryOrNothing } from './expiry.ts';
 import { parseKey } from './key.ts';
 import { MANIFEST_FORMAT, type Manifest, type ManifestDisk, type ManifestObject } from './manifest.ts';
 import { checkPointManifest, POINT_FORMAT, type PointManifest } from './points/point-manifest.ts';
@@ -52,6 +53,7 @@ function checkManifest(manifest: Manifest, snapshotId: string, refuse: (why: str
   if (contradiction !== null) refuse(contradiction, 'it was overwritten; migrate the snapshot again with --replace');
   if (!isTextOrNothing(manifest.sealed))
     refuse('its sealed content is damaged', 'migrate the snapshot again with --replace');
+  if (!isExpiryOrNothing(manifest.expiry)) refuse('its mark of expiry is damaged', OVERWRITTEN);
 }
 
 /** The program writes a few KiB per object. */

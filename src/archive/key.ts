@@ -156,6 +156,9 @@ export function parseGenerationKey(key: string): GenerationKey | null {
   return { ...name, what: what === 'blocks' || what === 'map' ? what : 'pack' };
 }
 
+/** The common start of the keys of one attempt to store a point. @param key of one of its objects */
+export const attemptStem = (key: string): string => key.replace(/(?:(?:blocks|map)\.zst|pack\.[^/]*?)(?:\.gpg)?$/, '');
+
 /** Returns the archive that an object belongs to; `null` for any other key. */
 export const parseAnyKey = (key: string): ArchiveName | null =>
   parseKey(key) ?? parseSmallKey(key) ?? parseGenerationKey(key);

@@ -1,6 +1,7 @@
 /** The manifest. It is written last: an archive without a manifest is unfinished. */
 import type { Snapshot, StoredObject } from '../cloud/ports.ts';
 import type { Codec } from './codec.ts';
+import type { ExpiryMark } from './expiry.ts';
 import { type Cipher, formatStartTime, type Layout } from './key.ts';
 
 /** Increased when a reader of the old format would misinterpret the new one. */
@@ -162,6 +163,8 @@ export interface Manifest {
   validatedAt: string | null;
   /** When a comparison with the snapshot last found differences. A later successful validation removes it. */
   differedAt?: string;
+  /** Absent unless `expire` is going to remove the archive. */
+  expiry?: ExpiryMark;
   /** The complete manifest as a gpg message in Base64 if the archive is encrypted; otherwise `null`. */
   sealed: string | null;
 }

@@ -41,6 +41,8 @@ export interface ListedArchive {
     | 'incomplete'
     | 'replaced'
     | 'differed'
+    | 'expiring'
+    | 'expired'
     | 'unfinished'
     | 'without-manifest'
     | 'without-data'

@@ -32,6 +32,7 @@ const OPERATIONS: Record<string, readonly string[]> = {
   thaw: ['shared'],
   reading: ['shared', 'sharing'],
   source: ['shared', 'sharing'],
+  marking: ['shared', 'reading'],
   leftovers: ['shared', 'sharing', 'reading'],
   clean: ['shared', 'sharing', 'leftovers'],
   list: ['shared', 'reading'],
@@ -39,7 +40,7 @@ const OPERATIONS: Record<string, readonly string[]> = {
   analyze: ['shared', 'reading'],
   restore: ['shared', 'sharing', 'thaw', 'reading', 'source'],
   verify: ['shared', 'sharing', 'reading', 'source'],
-  validate: ['shared', 'sharing', 'thaw', 'reading', 'source', 'clean', 'verify'],
+  validate: ['shared', 'sharing', 'thaw', 'reading', 'source', 'marking', 'clean', 'verify'],
   migrate: ['shared', 'sharing', 'reading', 'source', 'clean', 'restore', 'verify', 'validate'],
   drill: ['shared', 'sharing', 'thaw', 'reading', 'restore', 'verify'],
 };

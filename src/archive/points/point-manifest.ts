@@ -1,6 +1,7 @@
 /** The manifest of a point, which is the archive of one snapshot in the incremental layout. */
 import { SnapError } from '../../errors.ts';
 import { CODECS, type CodecName } from '../codec.ts';
+import { type ExpiryMark, isExpiryOrNothing } from '../expiry.ts';
 import { type Cipher, parseGenerationKey } from '../key.ts';
 import { type Manifest, publicDisk } from '../manifest.ts';
 
@@ -64,6 +65,8 @@ export interface PointManifest
   point: PointFacts;
   /** When a comparison with the snapshot last found differences. A later successful validation removes it. */
   differedAt?: string;
+  /** Absent unless `expire` is going to remove the point, or has removed it. */
+  expiry?: ExpiryMark;
 }
 
 /** The part of the manifest of an encrypted point that stays readable. @param tags those that objects can carry */
@@ -97,6 +100,7 @@ export function checkPointManifest(value: unknown, key: string, snapshotId: stri
   if (!isLength(disk?.bytes)) refuse('its description of the disk is damaged');
   if (!isPoint(point)) refuse('its description of the point is damaged');
   if (manifest.sealed !== null && typeof manifest.sealed !== 'string') refuse('its sealed content is damaged');
+  if (!isExpiryOrNothing(manifest.expiry)) refuse('its mark of expiry is damaged');
   return manifest;
 }
 

@@ -49,11 +49,12 @@ export async function list(settings: ListSettings, services: Services, signal: A
 }
 
 function summary(
-  { found, state, point }: JudgedArchive,
+  { found, state, known }: JudgedArchive,
   snapshotExists: boolean | null,
   { s3 }: RegionPrices,
 ): ListedArchive {
   const { data } = found;
+  const point = known.point?.content ?? null;
   // A point may store nothing but its map.
   const stored = point ? [...data, ...found.indexes] : data;
   const first = data[0] ? parseKey(data[0].key) : null;

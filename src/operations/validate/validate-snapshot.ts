@@ -3,6 +3,7 @@ import type { Snapshot } from '../../cloud/ports.ts';
 import type { ArchiveOrigin } from '../../events.ts';
 import { requireTools } from '../../host/tools.ts';
 import { cleanupSignal } from '../../lib/disposal.ts';
+import { factsOfSnapshot } from '../marking/rewrite-manifest.ts';
 import { requireManifest } from '../reading/bucket/origin.ts';
 import { type Archive, findArchive } from '../reading/find-archive.ts';
 import type { ObjectFindings } from '../reading/object/object-findings.ts';
@@ -17,7 +18,7 @@ import { chooseSource, type Source, withSnapshotDisk } from '../source/snapshot-
 import { assertThawed } from '../thaw/archived-objects.ts';
 import { checkArchive, isDescriptionSealed } from '../verify/check-archive.ts';
 import { checkPoint } from '../verify/check-point.ts';
-import { factsOfSnapshot, noteDifference, noteProof } from './note-verdict.ts';
+import { noteDifference, noteProof } from './note-verdict.ts';
 
 /**
  * Sets the state tag to `validating` during the comparison, then to `validated`, or to `content-validated` if only the

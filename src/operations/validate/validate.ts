@@ -6,6 +6,7 @@ import { sweepKilledRuns } from '../../host/volumes/killed-runs.ts';
 import { monotonic } from '../../lib/clock.ts';
 import { temporaryDirectory } from '../../lib/temporary-files.ts';
 import { sweepFinishedClaims } from '../clean/sweep-finished-claims.ts';
+import { factsOfManifest } from '../marking/rewrite-manifest.ts';
 import { requireManifest } from '../reading/bucket/origin.ts';
 import type { Archive } from '../reading/find-archive.ts';
 import { findArchivesById } from '../reading/find-archives.ts';
@@ -27,7 +28,7 @@ import { withIndex } from '../verify/check-index.ts';
 import { unarchivedByManifest } from '../verify/check-manifest.ts';
 import { checkPacks } from '../verify/check-packs.ts';
 import { ownReference } from '../verify/own-reference.ts';
-import { factsOfManifest, noteDifference } from './note-verdict.ts';
+import { noteDifference } from './note-verdict.ts';
 import { validateSnapshot } from './validate-snapshot.ts';
 
 /**

@@ -8,6 +8,8 @@ const STATES: Record<ListedArchive['state'], string> = {
   incomplete: 'incomplete',
   replaced: 'replaced',
   differed: 'differed',
+  expiring: 'expiring',
+  expired: 'expired',
   unfinished: 'unfinished',
   'without-manifest': 'no manifest',
   'without-data': 'no data',

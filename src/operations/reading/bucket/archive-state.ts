@@ -1,4 +1,5 @@
 /** Determines whether an archive is complete: the bucket must have all objects of its manifest, with their lengths and ETags. */
+import { attemptStem } from '../../../archive/key.ts';
 import type { Manifest } from '../../../archive/manifest.ts';
 import type { PointManifest } from '../../../archive/points/point-manifest.ts';
 import type { ListedObject } from '../../../cloud/ports.ts';
@@ -6,7 +7,7 @@ import { SnapError } from '../../../errors.ts';
 import type { ListedArchive } from '../../../events.ts';
 import { inParallel } from '../../../lib/parallel.ts';
 import type { Services } from '../../shared/services.ts';
-import type { AnyManifest } from '../find-archive.ts';
+import { type AnyManifest, NO_MANIFEST } from '../find-archive.ts';
 import { manifestOf, type TaggedArchives } from './archive-tags.ts';
 import { isUnfinished } from './origin.ts';
 import type { FoundArchive } from './scan-bucket.ts';
@@ -18,8 +19,8 @@ export interface JudgedArchive {
   state: ArchiveState;
   /** Region and owner of the snapshot according to the manifest; `null` if there is none. */
   origin: Pick<Manifest['snapshot'], 'region' | 'ownerId'> | null;
-  /** The manifest if the archive is a point; otherwise `null`. */
-  point: PointManifest | null;
+  /** The manifest; without one, or if it cannot be read, both fields are `null`. */
+  known: AnyManifest;
 }
 
 /** Maximum number of manifests that are read at the same time. */
@@ -51,15 +52,13 @@ async function judge(
   hasClaim: boolean,
   read: () => ReturnType<typeof manifestOf> | AnyManifest,
 ): Promise<Omit<JudgedArchive, 'found'>> {
-  const unknown = { origin: null, point: null };
+  const unknown = { origin: null, known: NO_MANIFEST };
   try {
     const known = await read();
     if (known === 'unreadable') return { state: 'unreadable-manifest', ...unknown };
     const { manifest, point } = known;
-    if (point)
-      return { state: stateOfPoint(found, point.content), origin: point.content.snapshot, point: point.content };
-    if (manifest)
-      return { state: completeness(found, manifest.content), origin: manifest.content.snapshot, point: null };
+    if (point) return { state: stateOfPoint(found, point.content), origin: point.content.snapshot, known };
+    if (manifest) return { state: completeness(found, manifest.content), origin: manifest.content.snapshot, known };
     return { state: isUnfinished(found, hasClaim) ? 'unfinished' : 'without-manifest', ...unknown };
   } catch (error) {
     if (error instanceof SnapError && error.code === 'ACCESS_DENIED') return { state: 'unchecked', ...unknown };
@@ -68,26 +67,35 @@ async function judge(
 }
 
 /** Considers only what the point itself stored: the packs of other points that it needs are listed with those. */
-function stateOfPoint(
-  { data, indexes }: FoundArchive,
-  { point: { own, map }, differedAt }: PointManifest,
-): 'complete' | 'differed' | 'incomplete' | 'replaced' {
+function stateOfPoint({ data, indexes }: FoundArchive, manifest: PointManifest): StateByManifest {
+  const { own, map } = manifest.point;
+  if (manifest.expiry?.state === 'expired') return 'expired';
   const documents = [map, ...(own.list ? [own.list] : [])];
-  const storedBytes = data.reduce((sum, { bytes }) => sum + bytes, 0);
-  if (data.length !== own.packs || storedBytes !== own.storedBytes || !areAsLong(indexes, documents))
+  // An interrupted attempt may have left packs, too.
+  const packs = data.filter(({ key }) => attemptStem(key) === attemptStem(map.key));
+  const storedBytes = packs.reduce((sum, { bytes }) => sum + bytes, 0);
+  if (packs.length !== own.packs || storedBytes !== own.storedBytes || !areAsLong(indexes, documents))
     return 'incomplete';
   if (!hasAll(indexes, documents)) return 'replaced';
-  return differedAt === undefined ? 'complete' : 'differed';
+  return stateOfWhole(manifest);
 }
 
-function completeness(
-  { data, indexes }: FoundArchive,
-  { objects, differedAt }: Manifest,
-): 'complete' | 'differed' | 'incomplete' | 'replaced' | 'without-data' {
+/** The states of archives with a manifest. */
+type StateByManifest = Exclude<ArchiveState, 'unfinished' | 'without-manifest' | 'unreadable-manifest' | 'unchecked'>;
+
+/** The state of an archive that has all of its objects. */
+function stateOfWhole({ differedAt, expiry }: Pick<Manifest, 'differedAt' | 'expiry'>): StateByManifest {
+  if (differedAt !== undefined) return 'differed';
+  return expiry ? 'expiring' : 'complete';
+}
+
+function completeness({ data, indexes }: FoundArchive, manifest: Manifest): StateByManifest {
+  const { objects, expiry } = manifest;
+  if (expiry?.state === 'expired') return 'expired';
   if (data.length === 0) return 'without-data';
   const listed = [...data, ...indexes];
   const named = [...objects.map(asNamed), ...objects.flatMap(({ index }) => index ?? [])];
-  if (hasAll(listed, named)) return differedAt === undefined ? 'complete' : 'differed';
+  if (hasAll(listed, named)) return stateOfWhole(manifest);
   return areAsLong(listed, named) ? 'replaced' : 'incomplete';
 }
 
