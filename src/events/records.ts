@@ -170,8 +170,8 @@ export interface DrillReport {
   seed: string;
   sample: number;
   /**
-   * Number of archives that match the filter, and how many of them were excluded as incomplete, incremental, or in archive
-   * classes.
+   * Number of archives that match the filter, how many of them are incremental, and how many were excluded as incomplete or
+   * in archive classes.
    */
   population: { found: number; incomplete: number; incremental: number; archived: number };
   archives: DrillRow[];
@@ -197,6 +197,8 @@ export interface DrillRow {
   comparing: number;
   /** What the restored data was compared with. */
   comparedWith: DrillEvidence[];
+  /** The packs that were read, as far as they were; `null` unless the archive is incremental. */
+  packs: DrilledPack[] | null;
   differenceCount: number;
   /** The first differences. */
   differences: DifferenceNote[];
@@ -204,8 +206,34 @@ export interface DrillRow {
   reason: string | null;
 }
 
-/** `archive`: the archive, read a second time; `archive-content`: only the contents of its files, without root. */
-export type DrillEvidence = 'index' | 'archive' | 'archive-content' | 'snapshot';
+/**
+ * `archive`: the archive, read a second time; `archive-content`: only the contents of its files, without root;
+ * `block-lists`: the map of an incremental archive and the block lists of its generations.
+ */
+export type DrillEvidence = 'index' | 'block-lists' | 'archive' | 'archive-content' | 'snapshot';
+
+/** A pack from which a drill has read the blocks that the archive uses. */
+export interface DrilledPack {
+  key: string;
+  /** The snapshot whose generation it belongs to. */
+  generation: string;
+  /** Number of its blocks that the archive uses. */
+  blocks: number;
+  fetchedBytes: number;
+  /** `null` if every block was read, and matches its hash. */
+  damage: PackDamage | null;
+}
+
+export interface PackDamage {
+  detail: string;
+  /** The snapshots of the volume whose points need the pack. */
+  neededBy: string[];
+  /**
+   * The snapshots of which that is unknown, because their manifest or map cannot be read; `null` if the manifests of the
+   * volume cannot be listed.
+   */
+  unknown: string[] | null;
+}
 
 /** The plan of `restore --dry-run`. */
 export interface RestorePlan {

@@ -30,6 +30,7 @@ const PASSED: DrillRow = {
   restoring: 131,
   comparing: 62,
   comparedWith: ['index'],
+  packs: null,
   differenceCount: 0,
   differences: [],
   reason: null,

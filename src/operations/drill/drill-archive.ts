@@ -51,8 +51,13 @@ export async function drillObjects(archive: Archive, row: DrillRow, drilling: Dr
     await using scratch = scratchDirectory(drilling.base, drilling.services.host);
     await drillObject(archive, object, join(scratch.path, 'restored'), row, drilling);
   }
-  if (row.differenceCount === 0) return;
-  const [{ path, detail } = { path: '', detail: '' }] = row.differences;
+  assertMatches(row);
+}
+
+/** @throws SnapError `DIFFERS` if anything differs. */
+export function assertMatches({ differenceCount, differences }: DrillRow): void {
+  if (differenceCount === 0) return;
+  const [{ path, detail } = { path: '', detail: '' }] = differences;
   throw new SnapError(
     'DIFFERS',
     `the restored data differs from the archive: ${path === '' ? '' : `${path}: `}${detail}`,
@@ -70,7 +75,7 @@ async function drillObject(
   { settings, services, signal }: Drilling,
 ): Promise<void> {
   const started = monotonic();
-  const restoring: Services = { ...services, host: counting(services.host, row) };
+  const restoring: Services = { ...services, host: counting(withoutUnfinished(services.host), row) };
   const isPrivileged = process.getuid?.() === 0;
   const order = { kind: 'directory' as const, path, paths: null, isPrivileged };
   const restore = { ...restoreSettings(snapshotId, object, settings), target: order };
@@ -84,9 +89,9 @@ async function drillObject(
   row.comparing += (monotonic() - restored) / 1000;
 }
 
-function restoreSettings(
+export function restoreSettings(
   snapshotId: string,
-  { partition }: ArchivedObject,
+  { partition }: Pick<ArchivedObject, 'partition'>,
   { prefix, downloadStreams, thaw }: DrillSettings,
 ): Omit<RestoreSettings, 'target'> {
   const noThaw = { tier: 'Bulk' as const, days: 1, consent: null, wait: false, resumeCommand: 'drill --thaw' };
@@ -144,9 +149,9 @@ async function compareWithIndex(
   return index ? compareImageWithIndex(path, index.table, check.signal) : null;
 }
 
-function note(
+export function note(
   row: DrillRow,
-  { key }: ArchivedObject,
+  { key }: Pick<ArchivedObject, 'key'>,
   evidence: DrillEvidence,
   found: readonly Omit<DifferenceNote, 'object'>[],
   count: number,
@@ -157,17 +162,24 @@ function note(
   row.differences.push(...found.slice(0, room).map((difference) => ({ object: key, ...difference })));
 }
 
-/** Counts the fetched bytes, and hides the events that do not apply to a scratch directory. */
+/** Counts the fetched bytes of whole objects. */
 const counting = (host: Host, row: DrillRow): Host => ({
   ...host,
   notify: (event) => {
     if (event.code === 'object.restored') row.fetchedBytes += event.fetchedBytes;
-    // The scratch directory is removed, so nothing unfinished is kept.
+    host.notify(event);
+  },
+});
+
+/** Hides the event that something unfinished is kept: the scratch directory is removed. */
+export const withoutUnfinished = (host: Host): Host => ({
+  ...host,
+  notify: (event) => {
     if (event.code !== 'restore.unfinished') host.notify(event);
   },
 });
 
-function scratchDirectory(base: string, host: Host): AsyncDisposable & { path: string } {
+export function scratchDirectory(base: string, host: Host): AsyncDisposable & { path: string } {
   const scratch = newScratch(base);
   const { path } = scratch;
   const held = host.hold({ what: `scratch directory ${path}`, cleanupCommand: `rm -rf -- ${path}` });
@@ -191,12 +203,12 @@ function newScratch(base: string): ReturnType<typeof treeDirectory> {
   }
 }
 
-/** The row of an archive that has not been restored yet. */
-export const emptyRow = ({ id, volumeId, startTime, data }: FoundArchive): DrillRow => ({
+/** The row of an archive that has not been restored yet. A point may have stored no packs itself. */
+export const emptyRow = ({ id, volumeId, startTime, data, indexes }: FoundArchive): DrillRow => ({
   snapshot: id,
   volume: volumeId,
   startTime: startTime.toISOString(),
-  storedAt: new Date(Math.max(...data.map(({ modifiedAt }) => modifiedAt.getTime()))).toISOString(),
+  storedAt: newest(data.length > 0 ? data : indexes).toISOString(),
   keys: data.map(({ key }) => key),
   outcome: 'failed',
   restoredAt: now().toISOString(),
@@ -206,7 +218,11 @@ export const emptyRow = ({ id, volumeId, startTime, data }: FoundArchive): Drill
   restoring: 0,
   comparing: 0,
   comparedWith: [],
+  packs: null,
   differenceCount: 0,
   differences: [],
   reason: null,
 });
+
+const newest = (objects: FoundArchive['data']): Date =>
+  new Date(Math.max(...objects.map(({ modifiedAt }) => modifiedAt.getTime())));

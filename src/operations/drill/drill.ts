@@ -11,7 +11,8 @@ import { orphanedDirectories } from '../../lib/temporary-files.ts';
 import { VERSION } from '../../version.ts';
 import { requireManifest } from '../reading/bucket/origin.ts';
 import type { FoundArchive } from '../reading/bucket/scan-bucket.ts';
-import { archiveOf, NO_MANIFEST, readManifest } from '../reading/find-archive.ts';
+import { archiveOf } from '../reading/find-archive.ts';
+import { isPoint } from '../restore/point/plan-point.ts';
 import { LOCKING_TOOL } from '../shared/lock-file.ts';
 import { requireRoot, toolsForFiles } from '../shared/preflight.ts';
 import type { Services } from '../shared/services.ts';
@@ -21,7 +22,9 @@ import { makeReadable } from '../thaw/thaw.ts';
 import { compareWithSnapshot } from '../verify/compare-snapshot.ts';
 import { type Drilling, drillObjects, emptyRow } from './drill-archive.ts';
 import { drillCaller } from './drill-caller.ts';
+import { drillPoint } from './drill-point.ts';
 import { chooseSample, type DrillSample } from './drill-sample.ts';
+import { keysToRead, manifestIn } from './keys-to-read.ts';
 
 /**
  * Notifies the host of the report as `drill.finished`, also if the drill is interrupted.
@@ -70,21 +73,25 @@ async function sweepScratch(scratch: string, signal: AbortSignal): Promise<void>
 }
 
 /** Errors that concern one archive alone. Its own drill reports them, so that the others are still drilled. */
-const LATER = ['THAWING', 'ACCESS_DENIED', 'CLOUD_CALL', 'NOT_FOUND'];
+const LATER = ['THAWING', 'ACCESS_DENIED', 'CLOUD_CALL', 'NOT_FOUND', 'DIFFERS', 'MANIFEST', 'GPG_KEY'];
 
 /** Requests the thaw of all archives first, so that the drill waits only once. */
 async function thawAll(
   chosen: readonly FoundArchive[],
-  { thaw }: DrillSettings,
+  settings: DrillSettings,
   services: Services,
   signal: AbortSignal,
 ): Promise<void> {
+  const { thaw } = settings;
   if (!thaw) return;
-  for (const { id, data } of chosen) {
-    const keys = data.map(({ key }) => key);
-    await makeReadable(id, keys, { ...thaw, wait: false }, { ...services, signal }).catch((error) => {
-      if (!(error instanceof SnapError) || !LATER.includes(error.code)) throw error;
-    });
+  for (const found of chosen) {
+    try {
+      const keys = await keysToRead(found, settings, services, signal);
+      await makeReadable(found.id, keys, { ...thaw, wait: false }, { ...services, signal });
+    } catch (error) {
+      const { failure } = rootFailure(error);
+      if (!(failure instanceof SnapError) || !LATER.includes(failure.code)) throw error;
+    }
   }
 }
 
@@ -106,19 +113,19 @@ const drillEach = (chosen: readonly FoundArchive[], rows: DrillRow[], drilling: 
     mayBeFree: null,
   });
 
-async function readArchive({ id, manifestKey, data }: FoundArchive, { store }: Services, signal: AbortSignal) {
-  const manifest = manifestKey === null ? NO_MANIFEST : await readManifest(manifestKey, id, store, signal);
-  const keys = data.map(({ key }) => key);
-  return archiveOf(id, manifest, keys, store, signal);
+async function readArchive(found: FoundArchive, { store }: Services, signal: AbortSignal) {
+  const manifest = await manifestIn(found, { store }, signal);
+  const keys = found.data.map(({ key }) => key);
+  return archiveOf(found.id, manifest, keys, store, signal);
 }
 
 async function drillOne(found: FoundArchive, row: DrillRow, drilling: Drilling): Promise<void> {
   const { settings, services, signal } = drilling;
   try {
     const archive = await readArchive(found, services, signal);
-    if (archive.point) throw cannotDrill(archive.snapshotId);
     await requireManifest(archive, () => settings.withoutManifest, services, signal);
-    await drillObjects(archive, row, drilling);
+    if (isPoint(archive)) await drillPoint(archive, row, drilling);
+    else await drillObjects(archive, row, drilling);
     if (settings.withSnapshot) await compareWithSnapshot(archive, row, settings, services, signal);
     row.outcome = 'passed';
   } catch (error) {
@@ -130,11 +137,6 @@ async function drillOne(found: FoundArchive, row: DrillRow, drilling: Drilling):
     services.host.notify({ code: 'archive.drilled', snapshot: found.id, row });
   }
 }
-
-const cannotDrill = (snapshotId: string): SnapError =>
-  new SnapError('USAGE', `${snapshotId} has an incremental archive, which drill cannot restore yet`, {
-    hint: 'use validate --archive-only, which reads all of its data, or restore --to-file',
-  });
 
 function outcomeOf(failure: unknown): DrillRow['outcome'] {
   const code = failure instanceof SnapError ? failure.code : null;

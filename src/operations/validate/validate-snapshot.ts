@@ -8,7 +8,7 @@ import { requireManifest } from '../reading/bucket/origin.ts';
 import { type Archive, findArchive } from '../reading/find-archive.ts';
 import type { ObjectFindings } from '../reading/object/object-findings.ts';
 import type { FoundPoint } from '../reading/point/found-point.ts';
-import { openPoint } from '../reading/point/open-point.ts';
+import { type OpenPoint, openPoint } from '../reading/point/open-point.ts';
 import type { Services } from '../shared/services.ts';
 import type { ValidateSettings } from '../shared/settings/validate.ts';
 import type { ClaimedWork } from '../sharing/claimed-work.ts';
@@ -17,7 +17,7 @@ import { readDisk } from '../source/read-disk.ts';
 import { chooseSource, type Source, withSnapshotDisk } from '../source/snapshot-disk.ts';
 import { assertThawed } from '../thaw/archived-objects.ts';
 import { checkArchive, isDescriptionSealed } from '../verify/check-archive.ts';
-import { checkPoint } from '../verify/check-point.ts';
+import { comparePoint } from '../verify/compare-point.ts';
 import { noteDifference, noteProof } from './note-verdict.ts';
 
 /**
@@ -61,7 +61,7 @@ export async function validateSnapshot(
   };
   try {
     const comparison = { snapshot, archive, source, settings, services, claim, signal };
-    if (archive.point) await comparePoint({ ...comparison, point: archive.point }, onEqual);
+    if (archive.point) await comparePoint(await open(archive.point, comparison), comparison, () => onEqual([], false));
     else await compareObjects(comparison, onEqual);
   } catch (failure) {
     if (!claim.lost.aborted)
@@ -82,6 +82,9 @@ interface Comparison extends Pick<ClaimedWork, 'claim' | 'signal'> {
   services: Services;
 }
 
+const open = (point: FoundPoint, { settings, services, signal }: Comparison): Promise<OpenPoint> =>
+  openPoint(point, { ...services, signal, streams: settings.downloadStreams, sessionKey: settings.sessionKey });
+
 async function compareObjects(comparison: Comparison, onEqual: OnEqual): Promise<void> {
   const { snapshot, archive, source, settings, services } = comparison;
   const { objects, manifest } = archive;
@@ -95,22 +98,6 @@ async function compareObjects(comparison: Comparison, onEqual: OnEqual): Promise
     );
     opened.signal.throwIfAborted();
     await onEqual(checks, settings.contentOnly || isDescriptionSealed(archive, settings));
-  });
-}
-
-/** Direct reads need no block device. Every block is compared, also if only the content is wanted. */
-async function comparePoint(comparison: Comparison & { point: FoundPoint }, onEqual: OnEqual): Promise<void> {
-  const { snapshot, point, source, settings, services, signal } = comparison;
-  const { downloadStreams: streams, sessionKey, blockStreams: inFlight } = settings;
-  const opened = await openPoint(point, { ...services, signal, streams, sessionKey });
-  if (source === 'direct') {
-    await checkPoint(opened, snapshot, { inFlight }, { ...services, signal });
-    return onEqual([], false);
-  }
-  await withSnapshotDisk(source, { ...comparison, purpose: 'image' }, async (disk) => {
-    await checkPoint(opened, snapshot, { device: disk.device.path }, { ...services, signal: disk.signal });
-    disk.signal.throwIfAborted();
-    await onEqual([], false);
   });
 }
 

@@ -1,7 +1,7 @@
 /** The report of a drill as an HTML page for auditors. It has no scripts, loads nothing, and prints well. */
 import type { DrillReport, DrillRow } from '../../../events.ts';
 import { count, formatBytes, formatDuration } from '../../../lib/units.ts';
-import { describeCaller, describePopulation, EVIDENCE, VERDICTS } from './drill-lines.ts';
+import { describeCaller, describePack, describePopulation, EVIDENCE, VERDICTS } from './drill-lines.ts';
 
 export function drillPage(report: DrillReport): string {
   const { verdict, startedAt, finishedAt, user, host, bucket, prefix, seed, sample, filter, tool } = report;
@@ -80,7 +80,9 @@ function detailsOf(row: DrillRow): string {
     ],
     ['Duration', `restored in ${formatDuration(restoring)}, compared in ${formatDuration(comparing)}`],
     ['Compared with', safe(comparedWith.map((evidence) => EVIDENCE[evidence]).join(', and with ')) || null],
-    ['Objects', listOf(row.keys.map((key) => `<code>${safe(key)}</code>`))],
+    row.packs === null || row.packs.length === 0
+      ? ['Objects', listOf(row.keys.map((key) => `<code>${safe(key)}</code>`))]
+      : ['Packs', listOf(row.packs.map((pack) => safe(describePack(pack))))],
     ['Reason', reason && safe(reason)],
     ['Differences', differencesOf(row)],
   ];

@@ -1,5 +1,6 @@
 /** The report of a drill as text. */
-import type { DrillEvidence, DrillReport, DrillRow, SnapEvent } from '../../../events.ts';
+import type { DrillEvidence, DrilledPack, DrillReport, DrillRow, SnapEvent } from '../../../events.ts';
+import { sum } from '../../../lib/sum.ts';
 import { count, formatBytes, formatDuration } from '../../../lib/units.ts';
 
 export const VERDICTS: Record<DrillReport['verdict'], string> = {
@@ -12,6 +13,7 @@ export const VERDICTS: Record<DrillReport['verdict'], string> = {
 
 export const EVIDENCE: Record<DrillEvidence, string> = {
   index: 'the hashes of its index',
+  'block-lists': 'the hashes of its block lists',
   archive: 'a second download of the archive',
   'archive-content': 'a second download of the archive (contents of files only)',
   snapshot: 'the snapshot',
@@ -21,21 +23,30 @@ export const describeChosen = ({ seed, snapshots, population }: SnapEvent & { co
   `drill: selected ${snapshots.length} of ${describePopulation(population)} with --seed ${seed}`;
 
 export function describePopulation({ found, incomplete, incremental, archived }: DrillReport['population']): string {
-  const others = [
+  const excluded = [
     incomplete > 0 ? `${incomplete} incomplete` : null,
-    incremental > 0 ? `${incremental} incremental, which drill cannot restore yet` : null,
     archived > 0 ? `${archived} in archive classes` : null,
   ].filter(Boolean);
-  return `${count(found, 'archive')}${others.length === 0 ? '' : ` (excluded: ${others.join(', ')})`}`;
+  const notes = [
+    ...(incremental > 0 ? [`${incremental} of them incremental`] : []),
+    ...(excluded.length > 0 ? [`excluded: ${excluded.join(', ')}`] : []),
+  ];
+  return `${count(found, 'archive')}${notes.length === 0 ? '' : ` (${notes.join('; ')})`}`;
 }
 
 export function describeDrilled(row: DrillRow): string {
   const { outcome, files, bytes, restoring, comparing, comparedWith, differenceCount } = row;
-  const amount = `${count(files, 'file')}, ${formatBytes(bytes)}, restored in ${formatDuration(restoring)}`;
+  const packs = row.packs === null ? count(files, 'file') : describePacks(row.packs);
+  const amount = `${packs}, ${formatBytes(bytes)}, restored in ${formatDuration(restoring)}`;
   const proof = comparedWith.map((evidence) => EVIDENCE[evidence]).join(', and with ');
   const compared = proof === '' ? '' : `, compared with ${proof} in ${formatDuration(comparing)}`;
   const differences = differenceCount === 0 ? '' : `; ${count(differenceCount, 'difference')}`;
   return `drill ${outcome}: ${amount}${compared}${differences}`;
+}
+
+function describePacks(packs: readonly DrilledPack[]): string {
+  const generations = new Set(packs.map(({ generation }) => generation)).size;
+  return `read ${count(packs.length, 'pack')} of ${count(generations, 'generation')}`;
 }
 
 export function describeDrill(report: DrillReport): string {
@@ -65,9 +76,30 @@ function describeRow(row: DrillRow): string[] {
     `  ${row.snapshot} of ${row.volume}, taken ${row.startTime}, archived ${row.storedAt}`,
     `    ${describeDrilled(row)}`,
     ...(row.reason === null ? [] : [`    ${row.reason}`]),
+    ...generationsOf(row.packs ?? []).map((line) => `    ${line}`),
     ...differences,
     ...(rest > 0 ? [`    and ${rest} more`] : []),
   ];
+}
+
+/** One line per generation, and one per damaged pack: a point may need thousands of packs. */
+function generationsOf(packs: readonly DrilledPack[]): string[] {
+  const byGeneration = Map.groupBy(packs, ({ generation }) => generation);
+  const read = [...byGeneration].map(([generation, own]) => {
+    const blocks = sum(own.map((pack) => pack.blocks));
+    const bytes = sum(own.map(({ fetchedBytes }) => fetchedBytes));
+    return `${count(own.length, 'pack')} of ${generation}: ${count(blocks, 'block')}, ${formatBytes(bytes)} read`;
+  });
+  return [...read, ...packs.filter(({ damage }) => damage !== null).map(describePack)];
+}
+
+/** For example `KEY of snap-1: 3 blocks, 1.20 MiB read`. */
+export function describePack({ key, generation, blocks, fetchedBytes, damage }: DrilledPack): string {
+  const read = `${key} of ${generation}: ${count(blocks, 'block')}, ${formatBytes(fetchedBytes)} read`;
+  if (damage === null) return read;
+  const { neededBy, unknown } = damage;
+  const unclear = unknown === null ? 'the other points of the volume' : unknown.join(', ');
+  return `${read}; damaged, and needed by ${neededBy.join(', ')}${unclear === '' ? '' : `; unknown for ${unclear}`}`;
 }
 
 /** Maximum number of differences in the text; the JSON report has more of them. */

@@ -41,7 +41,7 @@ export async function openPoint(point: FoundPoint, context: ReadContext): Promis
     throw new SnapError('GPG_KEY', `${snapshot.id} has an incremental archive, which a session key cannot decrypt`, {
       hint: 'a session key opens only one object: import the private key of a recipient into the keyring or agent',
     });
-  const map = await decodeMap(await fetchDocument(point, facts.map, snapshot.id, context), context.signal);
+  const map = await openMap(point, context);
   const lists: BlockList[] = [];
   await inParallel([...facts.generations.entries()], CONCURRENCY, context.signal, async ([at, note], signal) => {
     const document = await fetchDocument(point, note.blocks, note.snapshot, { ...context, signal });
@@ -49,6 +49,12 @@ export async function openPoint(point: FoundPoint, context: ReadContext): Promis
   });
   if (map.bytes !== disk.bytes) throw damagedPoint(facts.map.key, 'it describes a disk of another size');
   return { point, map, lists, table: await tableOf(point, map, lists, context.signal) };
+}
+
+/** Reads only the map. @throws SnapError as `openPoint` does. */
+export async function openMap(point: FoundPoint, context: ReadContext): Promise<PointMap> {
+  const { snapshot, point: facts } = point.content;
+  return decodeMap(await fetchDocument(point, facts.map, snapshot.id, context), context.signal);
 }
 
 /** @param described the snapshot that the document must describe. @returns the decrypted document. */

@@ -11,10 +11,11 @@ import { finishSnapshot, type SnapshotOrder } from '../snapshot/complete-snapsho
 import { type Fill, writeSnapshot } from '../snapshot/restore-snapshot.ts';
 import { fillFromPacks } from './fill-from-packs.ts';
 import { assertIsImage, type PointArchive, type PointPlanned, planPoint, showPlanOfPoint } from './plan-point.ts';
-import { writePoint } from './write-point.ts';
+import { type OnPack, writePoint } from './write-point.ts';
 
 /**
  * With `dryRun`, only shows what would be restored.
+ * @param onPack is called only for files and devices.
  * @throws SnapError `DIFFERS`, `NOT_FOUND`, `TARGET`, `USAGE`, and the errors of `makeReadable` and `writeObject`.
  */
 export async function restorePoint(
@@ -22,6 +23,7 @@ export async function restorePoint(
   settings: RestoreSettings,
   services: Services,
   signal: AbortSignal,
+  onPack: OnPack = () => {},
 ): Promise<void> {
   const started = monotonic();
   const { snapshotId: snapshot, point } = archive;
@@ -35,7 +37,7 @@ export async function restorePoint(
   const finished = order && (await finishSnapshot(order, services, signal));
   const written = finished
     ? { ...finished, target: finished.id }
-    : await writeTo(plan, order, settings, services, check);
+    : await writeTo({ ...plan, onPack }, order, settings, services, check);
   const seconds = (monotonic() - started) / 1000;
   services.host.notify({ code: 'object.restored', snapshot, key: point.key, files: null, ...written, seconds });
 }
@@ -49,7 +51,7 @@ function snapshotOrder({ opened, wanted }: PointPlanned): SnapshotOrder | null {
 }
 
 async function writeTo(
-  { opened, packs, size }: PointPlanned,
+  { opened, packs, size, onPack }: PointPlanned & { onPack: OnPack },
   order: SnapshotOrder | null,
   { target, overwrite, thaw }: ImageSettings,
   services: Services,
@@ -64,7 +66,7 @@ async function writeTo(
     return { target: id, ...written };
   }
   await using file = await openTarget(target, overwrite, size, check.signal);
-  const written = await writePoint({ opened, packs, target: file, check });
+  const written = await writePoint({ opened, packs, target: file, check, onPack });
   await file.keep();
   return { target: target.path, ...written };
 }

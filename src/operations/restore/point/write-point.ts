@@ -5,6 +5,7 @@ import type { BlockRun } from '../../../lib/bytes/block-run.ts';
 import { inParallel } from '../../../lib/parallel.ts';
 import { consumeInThreads } from '../../../streams/start.ts';
 import { closeAll, makePipe } from '../../../transfer/pipes.ts';
+import type { ObjectFindings } from '../../reading/object/object-findings.ts';
 import { writeObject } from '../../reading/object/read-object.ts';
 import type { NeededPack } from '../../reading/point/needed-packs.ts';
 import type { OpenPoint } from '../../reading/point/open-point.ts';
@@ -27,7 +28,11 @@ export interface PointOrder {
   packs: readonly NeededPack[];
   target: OpenTarget;
   check: ReadContext;
+  onPack: OnPack;
 }
+
+/** Called for each pack that was read, also if it is damaged. */
+export type OnPack = (needed: NeededPack, found: ObjectFindings) => void;
 
 /** Maximum number of packs, and decompressors, at the same time. More would be faster than any volume. */
 const MAX_PACKS = 4;
@@ -55,7 +60,7 @@ export async function writePoint(order: PointOrder): Promise<WrittenImage> {
 
 /** @returns the number of stored bytes that were read. */
 async function writePacks(
-  { opened: { point, table }, target: { path, isBlank, loss }, check }: PointOrder,
+  { opened: { point, table }, target: { path, isBlank, loss }, check, onPack }: PointOrder,
   packs: readonly NeededPack[],
 ): Promise<number> {
   const planned = packs.map((needed) => ({ needed, stream: packStream(needed) }));
@@ -71,6 +76,7 @@ async function writePacks(
     const sink = { kind: 'image', path, isBlank, table, ...stream } as const;
     const services = { ...check, host, streams, signal };
     const found = await writeObject(packAsObject(needed, point), needed.list.snapshot, sink, services);
+    onPack(needed, found);
     assertNoDifferences(found, loss);
     fetchedBytes += found.fetchedBytes;
   });
