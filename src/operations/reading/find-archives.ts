@@ -1,5 +1,5 @@
 /** Finds archives by searching the bucket, because the snapshots may no longer exist. */
-import { parseAnyKey } from '../../archive/key.ts';
+import { type ArchiveName, parseAnyKey } from '../../archive/key.ts';
 import type { ArchiveStore, Snapshots } from '../../cloud/ports.ts';
 import type { SnapError } from '../../errors.ts';
 import { seconds } from '../../lib/clock.ts';
@@ -59,7 +59,10 @@ async function readArchive(
 /** Number of keys that are listed before EC2 is asked which volumes to search. */
 const FEW = 2000;
 
-/** Lists the keys of some snapshots. Keys begin with the volume id, which EC2 knows for snapshots that still exist. */
+/**
+ * Lists the keys of some snapshots. Keys begin with the volume id, which EC2 knows for snapshots that still exist. The
+ * listing is in the order of the keys, so it stops behind the volume of the snapshot that was found last.
+ */
 async function keysFor(
   ids: readonly string[],
   prefix: string,
@@ -67,18 +70,25 @@ async function keysFor(
   signal: AbortSignal,
 ): Promise<string[]> {
   const wanted = new Set(ids);
-  const isWanted = (key: string): boolean => {
+  const wantedName = (key: string): ArchiveName | null => {
     const name = parseAnyKey(key);
-    return name?.prefix === prefix && wanted.has(name.snapshotId);
+    return name?.prefix === prefix && wanted.has(name.snapshotId) ? name : null;
   };
   const keys: string[] = [];
+  const notFound = new Set(ids);
+  let lastVolume = '';
   let looked = 0;
   for await (const { key } of sources.store.objects(prefix, { signal })) {
     if (++looked === FEW) {
       const below = await keysBelowVolumes(ids, prefix, sources, signal);
-      if (below) return below.filter(isWanted);
+      if (below) return below.filter(wantedName);
     }
-    if (isWanted(key)) keys.push(key);
+    const name = wantedName(key);
+    if (name) {
+      keys.push(key);
+      notFound.delete(name.snapshotId);
+      lastVolume = `${prefix}${name.volumeId}/`;
+    } else if (notFound.size === 0 && !key.startsWith(lastVolume)) break;
   }
   return keys;
 }
