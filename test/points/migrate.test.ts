@@ -258,7 +258,11 @@ test('clean removes what a killed run has stored of a point', async (t) => {
   });
   const left = (await keysIn(lab)).filter((key) => key.includes(point?.snapshotId ?? '-') && !key.includes('claims'));
   assert.equal(left.length, 3, left.join());
+  const callsBefore = (await lab.control.calls()).length;
   const done = await runCli(lab.env, ['clean', '--bucket', BUCKET, '--older-than', '0', '--yes']);
   assert.equal(done.code, 0, done.stdout + done.stderr);
   assert.deepEqual(await keysIn(lab), []);
+  const heads = (await lab.control.calls()).slice(callsBefore).filter(({ operation }) => operation === 'HeadObject');
+  const looked = heads.map(({ details }) => details['key'] ?? '').filter((key) => left.includes(key));
+  assert.deepEqual(looked, [], 'the listing shows what the head of each object would show');
 });

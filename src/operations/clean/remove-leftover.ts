@@ -26,7 +26,7 @@ export async function removeLeftover({ subject }: Leftover, survey: CleanSurvey)
       return store.object({ key, metadata: {}, tags: {} }).abort(uploadId, call);
     }
     case 'object':
-      return store.removeIf(subject.head.key, subject.head.etag, call);
+      return store.removeIf(subject.object.key, subject.object.etag, call);
     case 'tag':
       return freeState(subject.snapshot, settings.tagKey, subject.before, services, call.signal);
     default:

@@ -2,7 +2,7 @@
 import { indexKey } from '../../archive/block-index.ts';
 import type { Claim, ClaimProgress } from '../../archive/claim.ts';
 import { manifestKey, parseAnyKey, parseGenerationKey, parseKey } from '../../archive/key.ts';
-import type { ObjectHead, UnfinishedUpload } from '../../cloud/ports.ts';
+import type { ListedObject, UnfinishedUpload } from '../../cloud/ports.ts';
 import { pricesIn } from '../../costs/prices.ts';
 import { count, GiB } from '../../lib/units.ts';
 import { isUnusableManifest, readManifest } from '../reading/find-archive.ts';
@@ -61,12 +61,11 @@ async function leftOfPoint({ found, snapshotId }: Trace, survey: Survey): Promis
   const { store } = survey.services;
   const named = namedInManifests(snapshotId, survey);
   const left: Leftover[] = [];
-  for await (const { key } of store.objects(`${survey.settings.prefix}${claim.volume}/`, { signal: survey.signal })) {
-    if (parseGenerationKey(key)?.snapshotId !== snapshotId) continue;
-    const head = await store.head(key, { signal: survey.signal });
-    if (!head || head.modifiedAt < new Date(claim.takenAt)) continue;
-    const use = await named(key);
-    if (use !== 'named') left.push(leftObject(head, use, survey));
+  const takenAt = new Date(claim.takenAt);
+  for await (const object of store.objects(`${survey.settings.prefix}${claim.volume}/`, { signal: survey.signal })) {
+    if (parseGenerationKey(object.key)?.snapshotId !== snapshotId || object.modifiedAt < takenAt) continue;
+    const use = await named(object.key);
+    if (use !== 'named') left.push(leftObject(object, use, survey));
   }
   return left;
 }
@@ -146,14 +145,14 @@ function namedInManifests(snapshotId: string, { services, signal }: Survey): (ke
   };
 }
 
-const leftObject = (head: ObjectHead, use: Exclude<Use, 'named'>, survey: Survey): Leftover => ({
+const leftObject = (object: ListedObject, use: Exclude<Use, 'named'>, survey: Survey): Leftover => ({
   kind: 'object',
-  id: head.key,
+  id: object.key,
   what: 'object of an incomplete archive',
-  ageSeconds: ageIn(survey.clock, head.modifiedAt),
-  dollarsMonth: monthly(head.storageClass, head.bytes, survey),
+  ageSeconds: ageIn(survey.clock, object.modifiedAt),
+  dollarsMonth: monthly(object.storageClass, object.bytes, survey),
   obstacle: use === 'not-named' ? null : `its archive may be complete: ${use.unknown}`,
-  subject: { kind: 'object', head },
+  subject: { kind: 'object', object },
 });
 
 const monthly = (storageClass: string, bytes: number, { services }: Survey): number =>

@@ -1,5 +1,5 @@
 /** Types for the leftovers of interrupted runs. */
-import type { ObjectHead, Snapshot, UnfinishedUpload, Volume } from '../../cloud/ports.ts';
+import type { ListedObject, Snapshot, UnfinishedUpload, Volume } from '../../cloud/ports.ts';
 import type { Services } from '../shared/services.ts';
 import type { StoreClock } from '../shared/store-clock.ts';
 import type { FoundClaim } from '../sharing/claims.ts';
@@ -8,7 +8,7 @@ import type { FoundClaim } from '../sharing/claims.ts';
 export type Subject =
   | { kind: 'volume'; volume: Volume }
   | { kind: 'upload'; upload: UnfinishedUpload }
-  | { kind: 'object'; head: ObjectHead }
+  | { kind: 'object'; object: ListedObject }
   /** @param before the value that the tag gets; `null` if it is removed. */
   | { kind: 'tag'; snapshot: Snapshot; before: string | null }
   | { kind: 'claim' }
