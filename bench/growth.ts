@@ -2,9 +2,11 @@
  * Measures how time and memory grow with the size of a disk, and with the number of files, archives and snapshots.
  *
  *   npm run bench:growth -- [--gib 1,8,64] [--data 256] [--files 10000,100000,1000000] [--archives 1000,4000,20000]
- *                           [--snapshots 1000,20000] [--record]      data in MiB
+ *                           [--snapshots 1000,20000] [--points 365] [--record]      data in MiB
  *
- * The disks are sparse and all have the same data. Migrations write to a store that discards everything.
+ * The disks are sparse and all have the same data. Migrations write to a store that discards everything. The points are
+ * daily incremental archives of one sparse volume of `--volume` GiB, of which `--written` GiB have data; half a percent
+ * of the data changes every day, so that all of them form one chain.
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -20,6 +22,7 @@ import { removeDirectory } from '../test/support/remove-directory.ts';
 import { addArchives } from './archives.ts';
 import { buildBenchDisk } from './data.ts';
 import { measure, secondsOf } from './measure.ts';
+import { addPoints } from './points/daily-points.ts';
 import { publishedProgram } from './program.ts';
 import { recorder } from './record.ts';
 
@@ -30,11 +33,15 @@ const { values } = parseArgs({
     files: { type: 'string', default: '10000,100000,1000000' },
     archives: { type: 'string', default: '1000,4000,20000' },
     snapshots: { type: 'string', default: '1000,20000' },
+    points: { type: 'string', default: '365' },
+    volume: { type: 'string', default: '1024' },
+    written: { type: 'string', default: '100' },
     record: { type: 'boolean', default: false },
   },
 });
 
-const sizesOf = (list: string): number[] => list.split(',').map(Number);
+/** An empty list leaves a part of the bench out. */
+const sizesOf = (list: string): number[] => list.split(',').filter(Boolean).map(Number);
 
 const record = recorder('npm run bench:growth', values);
 const say = (text: string): void => record.add('growth', [text]);
@@ -63,6 +70,7 @@ async function main(): Promise<void> {
     for (const count of sizesOf(values.files)) await migrateFiles(stage, count);
     await listArchives(stage);
     await planSnapshots(stage);
+    for (const count of sizesOf(values.points)) await readPoints(stage, count);
     if (values.record) record.write();
   } finally {
     sink.kill();
@@ -135,6 +143,28 @@ async function planSnapshots(stage: Stage): Promise<void> {
     for (; total < count; total++) await stage.control.addSnapshot({ imagePath, tags: { 'snap-to-s3': 'migrate' } });
     const argv = ['migrate', '--all', '--dry-run', '--bucket', 'bench', '--prefix', 'none', '--dd'];
     await time(stage, `migrate --all --dry-run, ${count} snapshots`, argv);
+  }
+}
+
+/** The change of a day: with 0.5 %, the differences of a year are less than twice the base, which would need a new one. */
+const CHANGE = 0.005;
+
+/** Plans restores to a new snapshot, because a plan for a file depends on the free space of this machine. */
+async function readPoints(stage: Stage, points: number): Promise<void> {
+  const bucket = `points-${points}`;
+  await stage.control.addBucket(bucket);
+  const size = { gib: Number(values.volume), dataGib: Number(values.written), change: CHANGE };
+  const ids = await addPoints({ env: stage.env, bucket, points, ...size });
+  const [oldest = '', newest = ''] = [ids[0], ids.at(-1)];
+  const of = `, ${points} points of ${size.gib} GiB`;
+  await time(stage, `list${of}`, ['list', '--bucket', bucket]);
+  await time(stage, `list NEWEST${of}`, ['list', newest, '--bucket', bucket]);
+  for (const [name, id] of [
+    ['newest', newest],
+    ['oldest', oldest],
+  ] as const) {
+    const argv = ['restore', id, '--to-snapshot', '--dry-run', '--bucket', bucket];
+    await time(stage, `plan of a restore, ${name}${of}`, argv);
   }
 }
 

@@ -15,7 +15,19 @@ export const MEASURED_CODE: Record<string, readonly string[]> = {
   validate: [TRANSFER, STREAMS, 'src/operations/{verify,validate}/**/*.ts'],
   restore: [TRANSFER, STREAMS, 'src/operations/restore/{files,image}/**/*.ts'],
   direct: [TRANSFER, 'src/cloud/aws/{clients,network,retries}.ts', 'src/cloud/aws/ebs/*.ts'],
-  growth: [TRANSFER, 'src/indexing/*.ts', 'src/operations/{list,reading/bucket}/*.ts', 'src/operations/migrate/*.ts'],
+  growth: [
+    TRANSFER,
+    'src/indexing/*.ts',
+    'src/archive/{points/*,json-lines}.ts',
+    'src/operations/{list,reading/bucket,reading/point,restore/point}/*.ts',
+    'src/operations/migrate/*.ts',
+  ],
+  incremental: [
+    'src/{archive,indexing,lz4}/**/*.{ts,wat}',
+    'src/operations/migrate/{object,points}/*.ts',
+    'src/operations/reading/point/*.ts',
+    'src/costs/{price-table,built-in-prices}.ts',
+  ],
   analyze: ['src/{billing,costs}/**/*.ts', 'src/operations/analyze/*.ts'],
 };
 

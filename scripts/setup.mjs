@@ -40,6 +40,7 @@ const PACKAGES = {
     jq: 'jq',
     dash: 'dash',
     '/usr/lib/python3/dist-packages/boto3/__init__.py': 'python3-boto3',
+    restic: 'restic',
     tmux: 'tmux',
     strace: 'strace',
     fuser: 'psmisc',

@@ -29,8 +29,28 @@ const SMALLEST: Record<string, { argv: string[]; says: RegExp[] }> = {
     says: [/directly: \d+ times the speed of a fresh volume/, /our reader alone: [\d.]+ times the speed of a loop/],
   },
   'bench:growth': {
-    argv: ['--gib', '1', '--data', '4', '--files', '50', '--archives', '5', '--snapshots', '3'],
-    says: [/migrate --dd, 1 GiB/, /migrate, 50 files/, /list, 5 archives/, /migrate --all --dry-run, 3 snapshots/],
+    argv: [
+      ...['--gib', '1', '--data', '4', '--files', '50', '--archives', '5', '--snapshots', '3'],
+      ...['--points', '3', '--volume', '1', '--written', '0.25'],
+    ],
+    says: [
+      /migrate --dd, 1 GiB/,
+      /migrate, 50 files/,
+      /list, 5 archives/,
+      /migrate --all --dry-run, 3 snapshots/,
+      /list NEWEST, 3 points of 1 GiB/,
+      /plan of a restore, oldest, 3 points of 1 GiB/,
+    ],
+  },
+  'bench:incremental': {
+    argv: ['--data', '8', '--points', '2', '--changes', '20'],
+    says: [
+      /^ +2 +3( +[\d.]+){4}$/m,
+      /19 blocks are stored$/m,
+      /incremental: [\d.]+ times the limit, [\d.]+ times full archives, [\d.]+ times restic/,
+      /requests, full: .*GetSnapshotBlock \d+/,
+      /, incremental: \$[\d.]+ for requests, \$[\d.]+ a month at the end/,
+    ],
   },
   'bench:analyze': {
     argv: ['--rounds', '1', '--rows', '2000', '--snapshots', '20'],

@@ -8,7 +8,7 @@ import { BLOCK_BYTES } from '../../../src/cloud/blocks.ts';
 export interface VolumeChange {
   /** The new size of the volume. */
   growToGiB?: number;
-  /** Blocks that are written with random bytes. */
+  /** Blocks that are written with new bytes. */
   write?: readonly number[];
   /** Blocks that are written with zeros. A snapshot has them. */
   writeZeros?: readonly number[];
@@ -20,11 +20,14 @@ const GiB = 2 ** 30;
 
 export class SparseVolume {
   readonly path: string;
-  readonly #random = new Set<number>();
+  readonly #newBlock: () => Buffer;
+  readonly #data = new Set<number>();
   readonly #zeros = new Set<number>();
 
-  constructor(path: string) {
+  /** @param newBlock returns the bytes of a block to write (default: random bytes). */
+  constructor(path: string, newBlock: () => Buffer = () => randomBytes(BLOCK_BYTES)) {
     this.path = path;
+    this.#newBlock = newBlock;
   }
 
   /** The blocks that were written with zeros last. */
@@ -34,7 +37,7 @@ export class SparseVolume {
 
   /** All blocks that a snapshot has, in ascending order. */
   get written(): number[] {
-    return [...this.#random, ...this.#zeros].sort((a, b) => a - b);
+    return [...this.#data, ...this.#zeros].sort((a, b) => a - b);
   }
 
   async grow(sizeGiB: number): Promise<void> {
@@ -48,14 +51,14 @@ export class SparseVolume {
     for (const index of [...writeZeros, ...trim]) await this.#punch(index);
     await using file = await open(this.path, 'r+');
     await assertInside(file, [...write, ...writeZeros, ...trim]);
-    for (const index of write) await file.write(randomBytes(BLOCK_BYTES), 0, BLOCK_BYTES, index * BLOCK_BYTES);
-    for (const index of write) this.#note(index, this.#random);
+    for (const index of write) await file.write(this.#newBlock(), 0, BLOCK_BYTES, index * BLOCK_BYTES);
+    for (const index of write) this.#note(index, this.#data);
     for (const index of writeZeros) this.#note(index, this.#zeros);
     for (const index of trim) this.#note(index, null);
   }
 
   #note(index: number, kind: Set<number> | null): void {
-    this.#random.delete(index);
+    this.#data.delete(index);
     this.#zeros.delete(index);
     kind?.add(index);
   }
