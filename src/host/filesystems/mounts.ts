@@ -40,7 +40,8 @@ const EXTRA_OPTIONS: Record<string, { always?: string[]; withoutReplay?: string[
   btrfs: { always: ['subvolid=5'], withoutReplay: ['rescue=nologreplay'] },
   // Names are in UTF-16 on disk. Without this option, letters beyond Latin-1 become question marks, or files are
   // omitted. Times have no time zone. Without the option, they are shifted by that of this machine's clock.
-  vfat: { always: ['utf8', 'tz=UTC'] },
+  // Files are found by their short names, too. The code page is the one in which `fat/peculiarities.ts` compares them.
+  vfat: { always: ['utf8', 'codepage=437', 'tz=UTC'] },
   ntfs: { always: ['iocharset=utf8'] },
   exfat: { always: ['iocharset=utf8'] },
   // Without these options, the driver shows neither attributes of users nor ACLs.

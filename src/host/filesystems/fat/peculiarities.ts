@@ -1,5 +1,6 @@
 /** What some drivers of FAT omit, confuse, or show in another way than others. */
 import { printable } from '../../../lib/printable.ts';
+import { decodeShortName } from './code-page.ts';
 
 /** An entry of a directory. */
 export interface Entry {
@@ -22,6 +23,8 @@ export function peculiarityOf(entry: Entry): string | null {
   const name = shownName(entry);
   if (attributes & UNKNOWN_ATTRIBUTES) return `${name} has attributes that make some drivers omit it`;
   if (!isShownAlike(modified)) return `${name} has a modification time that drivers show in different ways`;
+  if (/[. ]$/.test(long ?? aliasOf(short)))
+    return `${name} has a name that ends in a dot or space, which drivers ignore`;
   if (long !== null) return long.isWellFormed() ? null : `${name} has a name that is not valid Unicode`;
   if (short.some((byte) => byte < 0x20 || byte > 0x7e)) return `${name} has a name in an unknown code page`;
   return [stemOf(short), extensionOf(short)].some((part) => part.includes(' '))
@@ -31,8 +34,11 @@ export function peculiarityOf(entry: Entry): string | null {
 
 const shownName = ({ short, long }: Entry): string => printable(long ?? short.toString('latin1').trimEnd());
 
-const stemOf = (short: Buffer): string => short.toString('latin1', 0, 8).trimEnd();
-const extensionOf = (short: Buffer): string => short.toString('latin1', 8).trimEnd();
+const stemOf = (short: Buffer): string => withoutPadding(decodeShortName(short).slice(0, 8));
+const extensionOf = (short: Buffer): string => withoutPadding(decodeShortName(short).slice(8));
+
+/** Unlike `trimEnd`, this keeps the no-break space, which is a character of the code page. */
+const withoutPadding = (field: string): string => field.replace(/ +$/, '');
 
 /**
  * grub-mount shows times that are not possible, and those that have more than 31 bits, as the beginning of 1970. The
@@ -58,11 +64,17 @@ export class NamesOfDirectory {
   /** @returns a message if an earlier entry has the same name. */
   clashWith(entry: Entry): string | null {
     const shown = shownName(entry);
-    const names = new Set([entry.long ?? '', aliasOf(entry.short)].filter((name) => name !== '').map(inOneCase));
+    const names = new Set(namesOf(entry).map(inOneCase));
     const other = [...names].flatMap((name) => this.#names.get(name) ?? []).at(0);
     for (const name of names) this.#names.set(name, shown);
     return other === undefined ? null : `drivers cannot distinguish ${shown} from ${other}`;
   }
+}
+
+/** Flags of an entry can make the kernel show the short name in lower case, also beyond ASCII. */
+function namesOf({ long, short }: Entry): string[] {
+  const alias = aliasOf(short);
+  return [long ?? '', alias, alias.toLowerCase()].filter((name) => name !== '');
 }
 
 const inOneCase = (name: string): string => name.replaceAll(/[a-z]+/g, (letters) => letters.toUpperCase());
