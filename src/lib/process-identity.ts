@@ -1,4 +1,5 @@
 /** Identifies a process uniquely over time, so that other runs can find out whether it still exists. */
+import { createHash } from 'node:crypto';
 import { readFileSync, readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
 
@@ -40,6 +41,20 @@ export const isKnownDead = (identity: ProcessIdentity): boolean =>
 
 /** Whether the process belongs to the current boot of this machine. */
 export const isOnThisMachine = ({ boot }: ProcessIdentity): boolean => boot !== '' && boot === bootId();
+
+/**
+ * Identifies this machine over restarts; empty if it has no machine id. machine-id(5) asks programs to publish only a
+ * hash of it. Machines made from one image, and containers on several hosts, may share a machine id. The UUID of the
+ * hardware, which only root can read, distinguishes them.
+ */
+export const machineMark = (): string =>
+  markOf(readOr('/etc/machine-id', ''), readOr('/sys/class/dmi/id/product_uuid', ''));
+
+/** @param machineId content of `/etc/machine-id`, which says `uninitialized` during the first boot. */
+export const markOf = (machineId: string, hardwareId: string): string =>
+  /^[0-9a-f]{32}$/.test(machineId.trim())
+    ? createHash('sha256').update(`snap-to-s3:${machineId.trim()}:${hardwareId.trim()}`).digest('hex').slice(0, 16)
+    : '';
 
 const bootId = (): string => readOr('/proc/sys/kernel/random/boot_id', '').trim();
 

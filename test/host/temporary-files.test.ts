@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { run } from '../../lab/core/run.ts';
-import { thisProcess } from '../../src/lib/process-identity.ts';
+import { machineMark, thisProcess } from '../../src/lib/process-identity.ts';
 import { newRunDirectory, orphanedDirectories, temporaryDirectory } from '../../src/lib/temporary-files.ts';
 
 /** Mounts a filesystem of this type. @returns its directory. */
@@ -21,15 +21,19 @@ async function mounted(t: TestContext, type: 'tmpfs' | 'ramfs'): Promise<string>
 
 const OTHER_BOOT = '01234567-89ab-cdef-0123-456789abcdef';
 
-/** Creates directories of a living process, of a dead one and of another boot, and two with similar names. */
-function fill(base: string): { dead: string; other: string } {
+const OTHER_MACHINE = '0123456789abcdef';
+
+/** Creates directories of a living process, of a dead one and of other boots, and two with similar names. */
+function fill(base: string): { dead: string; earlier: string } {
   const { boot, namespace, pid } = thisProcess();
   newRunDirectory(base);
   const dead = `snap-to-s3-run-${boot}-${namespace}-${pid}-1-aaaaaa`;
-  const other = `snap-to-s3-run-${OTHER_BOOT}-${namespace}-${pid}-1-bbbbbb`;
-  for (const name of [dead, other, `snap-to-s3-run-${namespace}-${pid}-1-cccccc`, 'snap-to-s3-run-x'])
+  const otherBoot = `snap-to-s3-run-${OTHER_BOOT}-${namespace}-${pid}-1`;
+  const earlier = `${otherBoot}-m${machineMark()}-bbbbbb`;
+  for (const name of [dead, earlier, `${otherBoot}-m${OTHER_MACHINE}-dddddd`, `${otherBoot}-eeeeee`])
     mkdirSync(join(base, name));
-  return { dead, other };
+  for (const name of [`snap-to-s3-run-${namespace}-${pid}-1-cccccc`, 'snap-to-s3-run-x']) mkdirSync(join(base, name));
+  return { dead, earlier };
 }
 
 const found = (base: string): string[] =>
@@ -37,12 +41,14 @@ const found = (base: string): string[] =>
     .map((path) => basename(path))
     .sort();
 
-test('on a local filesystem, directories of an earlier boot are found, too', async (t) => {
+/** The server of a shared filesystem has it as a local one. */
+test('on a local filesystem, directories of an earlier boot are found, too, but not those of other machines', async (t) => {
   const base = await mounted(t, 'tmpfs');
-  const { dead, other } = fill(base);
-  assert.deepEqual(found(base), [dead, other].sort());
+  const { dead, earlier } = fill(base);
+  const isMarked = machineMark() !== '';
+  assert.deepEqual(found(base), (isMarked ? [dead, earlier] : [dead]).sort());
   rmSync(join(base, dead), { recursive: true });
-  assert.deepEqual(found(base), [other]);
+  assert.deepEqual(found(base), isMarked ? [earlier] : []);
 });
 
 /** ramfs is a filesystem that is not known to belong to one machine only, like NFS. */
@@ -50,6 +56,15 @@ test('on any other filesystem, only directories of dead processes of this machin
   const base = await mounted(t, 'ramfs');
   const { dead } = fill(base);
   assert.deepEqual(found(base), [dead]);
+});
+
+test('the directory of a living process is named after it and its machine', async (t) => {
+  const base = await mounted(t, 'tmpfs');
+  const { boot, namespace, pid, started } = thisProcess();
+  const mark = machineMark() === '' ? '' : `m${machineMark()}-`;
+  const name = basename(newRunDirectory(base));
+  assert.match(name, new RegExp(`^snap-to-s3-run-${boot}-${namespace}-${pid}-${started}-${mark}[^-]{6}$`));
+  assert.deepEqual(found(base), []);
 });
 
 test('a temporary directory is removed without blocking the main loop', async () => {
