@@ -29,8 +29,20 @@ export interface PointSummary {
   /** Bytes of its disk that are in packs of other snapshots, before compression, and the number of those snapshots. */
   sharedBytes: number;
   sharedWith: number;
-  /** When it was last compared with its snapshot without a difference; `null` if never. */
+  /** When it was last compared with its snapshot without a difference, and all of its packs had been read; `null` if never. */
   validatedAt: string | null;
+  /** When it was last compared with its snapshot without a difference, and whether its packs had been read; `null` if never. */
+  validation: { at: string; packs: 'read' | 'not-read' } | null;
+}
+
+/** How many of the packs that an incremental archive needs a validation has read. */
+export interface PackCounts {
+  /** Read now. */
+  read: number;
+  /** Looked up now, and read by the validation of the archive that stored them. */
+  readBefore: number;
+  /** Only looked up, because packs must be thawed first. */
+  unread: number;
 }
 
 /** An incremental archive with the snapshots whose packs hold its blocks. */

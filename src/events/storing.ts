@@ -1,5 +1,5 @@
 /** Events of an archive that is stored or validated: partitions, objects, indexes and the manifest. */
-import type { DifferenceNote } from './records.ts';
+import type { DifferenceNote, PackCounts } from './records.ts';
 
 export type StoringEvent =
   /** The blocks that an incremental archive stores were found. */
@@ -51,6 +51,8 @@ export type StoringEvent =
       members: number;
       files: number;
       bytes: number;
+      /** Of an incremental archive; otherwise `null`. */
+      packs: PackCounts | null;
       differenceCount: number;
       differences: DifferenceNote[];
       seconds: number;

@@ -4,6 +4,7 @@ import { CODECS, type CodecName } from '../codec.ts';
 import { type ExpiryMark, isExpiryOrNothing } from '../expiry.ts';
 import { type Cipher, parseGenerationKey } from '../key.ts';
 import { type Manifest, publicDisk } from '../manifest.ts';
+import { isValidationOrNothing, type PointValidation } from './point-validation.ts';
 
 /** The format of the manifest, the map and the block list of a point. */
 export const POINT_FORMAT = 2;
@@ -65,6 +66,8 @@ export interface PointManifest
   point: PointFacts;
   /** When a comparison with the snapshot last found differences. A later successful validation removes it. */
   differedAt?: string;
+  /** What the last successful validation compared. Absent if there was none; manifests of earlier versions lack it. */
+  validation?: PointValidation;
   /** Absent unless `expire` is going to remove the point, or has removed it. */
   expiry?: ExpiryMark;
 }
@@ -100,6 +103,7 @@ export function checkPointManifest(value: unknown, key: string, snapshotId: stri
   if (!isLength(disk?.bytes)) refuse('its description of the disk is damaged');
   if (!isPoint(point)) refuse('its description of the point is damaged');
   if (manifest.sealed !== null && typeof manifest.sealed !== 'string') refuse('its sealed content is damaged');
+  if (!isValidationOrNothing(manifest.validation)) refuse('its record of a validation is damaged');
   if (!isExpiryOrNothing(manifest.expiry)) refuse('its mark of expiry is damaged');
   return manifest;
 }

@@ -108,7 +108,11 @@ async function shown({ archive, whyClosed }: Opened, { store }: Services, signal
     };
   });
   const { manifest, point } = archive;
-  if (point) return { ...fromManifest(point.content, [], whyClosed), point: showPoint(point.content), objects };
+  if (point) {
+    const summary = showPoint(point.content);
+    const content = { ...point.content, validatedAt: summary.validatedAt };
+    return { ...fromManifest(content, [], whyClosed), point: summary, objects };
+  }
   if (manifest)
     return { ...fromManifest(manifest.content, recordedIn(manifest.content), whyClosed), point: null, objects };
   return { point: null, manifest: null, origin: await originOf(archive, store, signal), recorded: [], objects };

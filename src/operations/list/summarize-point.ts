@@ -1,12 +1,14 @@
 /** What a point stores itself, and what it shares with other points, from its manifest alone. */
 import type { PointManifest } from '../../archive/points/point-manifest.ts';
+import { validationOf } from '../../archive/points/point-validation.ts';
 import { BLOCK_BYTES } from '../../cloud/blocks.ts';
 import type { PointSummary, ShownPoint } from '../../events.ts';
 import { printable } from '../../lib/printable.ts';
 import { sum } from '../../lib/sum.ts';
 
 /** A manifest is untrusted input: text is made printable. */
-export function summarizePoint({ snapshot, disk, point, validatedAt }: PointManifest): PointSummary {
+export function summarizePoint({ snapshot, disk, point, ...manifest }: PointManifest): PointSummary {
+  const validation = validationOf(manifest);
   const others = point.generations.filter((generation) => generation.snapshot !== snapshot.id);
   return {
     diskBytes: disk.bytes,
@@ -17,7 +19,8 @@ export function summarizePoint({ snapshot, disk, point, validatedAt }: PointMani
     ownBytes: point.own.storedBytes,
     sharedBytes: sum(others.map(({ used }) => used)) * BLOCK_BYTES,
     sharedWith: others.length,
-    validatedAt: typeof validatedAt === 'string' ? printable(validatedAt) : null,
+    validatedAt: validation?.packs === 'read' ? printable(validation.at) : null,
+    validation: validation && { ...validation, at: printable(validation.at) },
   };
 }
 

@@ -9,7 +9,10 @@ import { hasRoomForTag } from './tag-room.ts';
 /** The whole archive matches its snapshot, so the snapshot can be deleted. */
 export const VALIDATED = 'validated';
 
-/** Only names and contents of files were compared, which is not enough to delete the snapshot. */
+/**
+ * Only names and contents of files were compared, or a point whose packs could not be read: not enough to delete the
+ * snapshot.
+ */
 export const CONTENT_VALIDATED = 'content-validated';
 
 /** The states in which the archive is complete. */

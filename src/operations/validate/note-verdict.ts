@@ -1,4 +1,6 @@
 /** Records the result of a validation in the manifest of the archive. */
+import type { PointManifest } from '../../archive/points/point-manifest.ts';
+import { type PointValidation, validationOf } from '../../archive/points/point-validation.ts';
 import { asError, SnapError } from '../../errors.ts';
 import { now } from '../../lib/clock.ts';
 import { cleanupSignal } from '../../lib/disposal.ts';
@@ -10,13 +12,30 @@ import { OnlyIndexesDiffer } from '../verify/check-archive.ts';
 import { isSameIndex } from '../verify/check-index.ts';
 import { withHashes } from '../verify/proved-objects.ts';
 
+/** What a validation without differences has compared. */
+export interface Proof {
+  /** The findings about the objects; none for a point. */
+  checks: readonly ObjectFindings[];
+  /** For a point, whether its packs were read. */
+  packs: PointValidation['packs'];
+}
+
+/**
+ * One that did not read all packs replaces none that did, and is no evidence against a difference that was found before.
+ */
+function withValidation(content: PointManifest, validation: PointValidation): PointManifest {
+  const { differedAt: _, ...others } = content;
+  if (validation.packs === 'read') return { ...others, validation, validatedAt: validation.at };
+  return validationOf(content)?.packs === 'read' ? content : { ...content, validation, validatedAt: null };
+}
+
 /**
  * Records in the manifest that the archive was validated, with the hashes of its plain bytes, so that it can be validated
  * again without the snapshot. Hashes of encrypted content are not recorded.
  */
 export const noteProof = (
   archive: Archive,
-  checks: readonly ObjectFindings[],
+  { checks, packs }: Proof,
   facts: ManifestFacts,
   services: Pick<Services, 'store'>,
 ): Promise<void> =>
@@ -26,7 +45,7 @@ export const noteProof = (
       objects: withHashes(content.objects, checks),
       validatedAt: now().toISOString(),
     }),
-    point: ({ differedAt: _, ...content }) => ({ ...content, validatedAt: now().toISOString() }),
+    point: (content) => withValidation(content, { at: now().toISOString(), packs }),
   });
 
 /**
@@ -49,7 +68,7 @@ export async function noteDifference(
     const noted = { validatedAt: null, differedAt };
     await rewriteManifest(archive, facts, services, {
       manifest: (content) => ({ ...content, ...noted }),
-      point: (content) => ({ ...content, ...noted }),
+      point: ({ validation: _, ...content }) => ({ ...content, ...noted }),
     });
   } catch (thrown) {
     const code = thrown instanceof SnapError ? thrown.code : 'BUG';

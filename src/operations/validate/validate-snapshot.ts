@@ -6,7 +6,6 @@ import { cleanupSignal } from '../../lib/disposal.ts';
 import { factsOfSnapshot } from '../marking/rewrite-manifest.ts';
 import { requireManifest } from '../reading/bucket/origin.ts';
 import { type Archive, findArchive } from '../reading/find-archive.ts';
-import type { ObjectFindings } from '../reading/object/object-findings.ts';
 import type { FoundPoint } from '../reading/point/found-point.ts';
 import { type OpenPoint, openPoint } from '../reading/point/open-point.ts';
 import type { Services } from '../shared/services.ts';
@@ -18,11 +17,11 @@ import { chooseSource, type Source, withSnapshotDisk } from '../source/snapshot-
 import { assertThawed } from '../thaw/archived-objects.ts';
 import { checkArchive, isDescriptionSealed } from '../verify/check-archive.ts';
 import { comparePoint } from '../verify/compare-point.ts';
-import { noteDifference, noteProof } from './note-verdict.ts';
+import { noteDifference, noteProof, type Proof } from './note-verdict.ts';
 
 /**
  * Sets the state tag to `validating` during the comparison, then to `validated`, or to `content-validated` if only the
- * content was compared. If anything differs or fails, the tag gets its previous value again.
+ * content was compared, or if packs of a point must be thawed before they can be read. If anything differs or fails, the tag gets its previous value again.
  * @throws SnapError `DIFFERS`, `NOT_FOUND` if there is no archive, `UNFINISHED`, or the reason why the comparison is
  *   impossible.
  */
@@ -52,16 +51,19 @@ export async function validateSnapshot(
     signal,
   );
   let isSettled = false;
-  const onEqual: OnEqual = async (checks, isWeaker) => {
+  const onEqual: OnEqual = async (proof, isWeaker) => {
     claim.confirm();
-    if (!isWeaker) await noteProof(archive, checks, factsOfSnapshot(snapshot, settings.tagKey), services);
+    if (proof) await noteProof(archive, proof, factsOfSnapshot(snapshot, settings.tagKey), services);
     await state.settle(provedValue(isWeaker, claim.tagBefore), cleanupSignal());
     isSettled = true;
     onDone();
   };
   try {
     const comparison = { snapshot, archive, source, settings, services, claim, signal };
-    if (archive.point) await comparePoint(await open(archive.point, comparison), comparison, () => onEqual([], false));
+    if (archive.point)
+      await comparePoint(await open(archive.point, comparison), comparison, (packs) =>
+        onEqual({ checks: [], packs }, packs === 'not-read'),
+      );
     else await compareObjects(comparison, onEqual);
   } catch (failure) {
     if (!claim.lost.aborted)
@@ -71,8 +73,8 @@ export async function validateSnapshot(
   }
 }
 
-/** Called while the disk is still open, once the archive is proved. */
-type OnEqual = (checks: readonly ObjectFindings[], isWeaker: boolean) => Promise<void>;
+/** Called while the disk is still open, once the archive is proved. @param proof `null` if it is not recorded */
+type OnEqual = (proof: Proof | null, isWeaker: boolean) => Promise<void>;
 
 interface Comparison extends Pick<ClaimedWork, 'claim' | 'signal'> {
   snapshot: Snapshot;
@@ -97,7 +99,8 @@ async function compareObjects(comparison: Comparison, onEqual: OnEqual): Promise
       { ...services, signal: opened.signal, streams: settings.downloadStreams, sessionKey: settings.sessionKey },
     );
     opened.signal.throwIfAborted();
-    await onEqual(checks, settings.contentOnly || isDescriptionSealed(archive, settings));
+    const isWeaker = settings.contentOnly || isDescriptionSealed(archive, settings);
+    await onEqual(isWeaker ? null : { checks, packs: 'not-read' }, isWeaker);
   });
 }
 
@@ -106,7 +109,7 @@ const provedValue = (isWeaker: boolean, tagBefore: string | null): string =>
   isWeaker && tagBefore !== VALIDATED ? CONTENT_VALIDATED : VALIDATED;
 
 function toolsFor({ objects, point }: Archive): string[] {
-  if (point) return point.content.point.cipher === 'gpg' ? ['gpg'] : [];
+  if (point) return [point.content.point.codec, ...(point.content.point.cipher === 'gpg' ? ['gpg'] : [])];
   const codecs = objects.map(({ codec }) => codec);
   return [...new Set([...codecs, ...(objects.some(({ cipher }) => cipher === 'gpg') ? ['gpg'] : [])])];
 }

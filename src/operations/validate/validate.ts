@@ -65,7 +65,8 @@ function validateEach(
 ): Promise<ExitCode> {
   return runEach({
     command: 'validate',
-    items: snapshots,
+    // The validation of a point reads the packs that those of older points have not read.
+    items: snapshots.toSorted((a, b) => a.startTime.getTime() - b.startTime.getTime()),
     concurrency: settings.concurrency,
     idOf: ({ id }: Snapshot) => id,
     refused,

@@ -1,6 +1,7 @@
 /** Compares all objects of an archive with the disk of the snapshot. */
 
 import { SnapError } from '../../errors.ts';
+import type { PackCounts } from '../../events.ts';
 import { notKeptOf } from '../../host/disks/not-kept.ts';
 import { notKeptOutside } from '../../host/disks/outside-partitions.ts';
 import { openPartition } from '../../host/disks/partition-device.ts';
@@ -78,6 +79,8 @@ export interface Checked {
   notKept: readonly NotKept[];
   /** What else was not compared (default: nothing). */
   except?: readonly string[];
+  /** For a point, how many packs were read. */
+  packs?: PackCounts;
 }
 
 const differsFrom = (other: string, found: number): string =>
@@ -102,7 +105,7 @@ type Compared = 'everything' | 'content' | 'archive-only';
 export function notifyCheck(
   snapshot: string,
   compared: Compared,
-  { checks, missing, notKept: ofDisk, except = [] }: Checked,
+  { checks, missing, notKept: ofDisk, except = [], packs }: Checked,
   seconds: number,
   { host }: Pick<ReadContext, 'host'>,
 ): number {
@@ -118,6 +121,7 @@ export function notifyCheck(
     members: sum(({ members }) => members),
     files: sum(({ files }) => files),
     bytes: sum(({ plainBytes }) => plainBytes),
+    packs: packs ?? null,
     differenceCount,
     differences: [
       ...checks.flatMap(({ key, differences }) => differences.map((found) => ({ object: key, ...found }))),

@@ -4,15 +4,11 @@ import { monotonic } from '../../lib/clock.ts';
 import { inParallel } from '../../lib/parallel.ts';
 import { count } from '../../lib/units.ts';
 import type { ObjectFindings } from '../reading/object/object-findings.ts';
-import { verifyObject } from '../reading/object/read-object.ts';
 import { type NeededPack, neededPacks } from '../reading/point/needed-packs.ts';
 import type { OpenPoint } from '../reading/point/open-point.ts';
-import { packAsObject, tableOfPack } from '../reading/point/pack-stream.ts';
 import type { ReadContext } from '../reading/read-context.ts';
 import { notifyCheck } from './check-archive.ts';
-
-/** Maximum number of packs that are read at the same time. */
-const CONCURRENCY = 2;
+import { PACKS_READ, readPack } from './examine-packs.ts';
 
 /**
  * Reads every pack that the point needs as a whole, and compares each block with its SHA-256 in the block list. Reports all
@@ -24,14 +20,13 @@ export async function checkPacks(opened: OpenPoint, services: ReadContext): Prom
   const { point, table } = opened;
   const packs = neededPacks(opened);
   const checks: ObjectFindings[] = [];
-  await inParallel([...packs.entries()], CONCURRENCY, services.signal, async ([at, needed], signal) => {
-    const reference = { kind: 'blocks', table: tableOfPack(needed) } as const;
-    const object = packAsObject(needed, point);
-    checks[at] = await verifyObject(object, needed.list.snapshot, reference, { ...services, signal });
+  await inParallel([...packs.entries()], PACKS_READ, services.signal, async ([at, needed], signal) => {
+    checks[at] = await readPack(opened, needed, { ...services, signal });
   });
   const seconds = (monotonic() - started) / 1000;
   const { id } = point.content.snapshot;
-  const found = notifyCheck(id, 'archive-only', { checks, missing: [], notKept: [] }, seconds, services);
+  const read = { read: packs.length, readBefore: 0, unread: 0 };
+  const found = notifyCheck(id, 'archive-only', { checks, missing: [], notKept: [], packs: read }, seconds, services);
   if (found === 0) return;
   const damaged = packs.filter((_needed, at) => (checks[at]?.differenceCount ?? 0) > 0);
   throw damagedPacks(id, damaged, table.blockBytes);

@@ -1,23 +1,23 @@
-/** Compares a point with its snapshot block by block. Its packs are looked up, but not read. */
+/** Compares a point with its snapshot block by block, and examines its packs. */
 import { closeSync, openSync } from 'node:fs';
 import { BLOCK_KIND, type BlockTable, hashAt } from '../../archive/block-table.ts';
 import { PLACE } from '../../archive/points/point-map.ts';
+import type { PointValidation } from '../../archive/points/point-validation.ts';
 import { BLOCK_BYTES, type SnapshotBlock } from '../../cloud/blocks.ts';
 import type { Snapshot } from '../../cloud/ports.ts';
 import { SnapError } from '../../errors.ts';
 import { monotonic } from '../../lib/clock.ts';
-import { inParallel } from '../../lib/parallel.ts';
 import { count, GiB } from '../../lib/units.ts';
-import { type Difference, DifferenceList } from '../../streams/difference.ts';
+import { DifferenceList } from '../../streams/difference.ts';
 import { consumeInThreads } from '../../streams/start.ts';
 import { blocksInOrder } from '../../transfer/block-image.ts';
 import { ZERO_HASH } from '../../transfer/block-writer.ts';
-import { NOTHING_READ, type ObjectFindings } from '../reading/object/object-findings.ts';
-import { type NeededPack, neededPacks } from '../reading/point/needed-packs.ts';
 import type { OpenPoint } from '../reading/point/open-point.ts';
+import type { ReadContext } from '../reading/read-context.ts';
 import type { Services } from '../shared/services.ts';
 import { isZeroBlock } from '../source/snapshot-image.ts';
 import { notifyCheck } from './check-archive.ts';
+import { examinePacks } from './examine-packs.ts';
 
 /**
  * The content of the snapshot: a device, or the EBS direct APIs with a number of blocks in flight. On the device of an
@@ -25,11 +25,12 @@ import { notifyCheck } from './check-archive.ts';
  */
 export type SnapshotContent = { device: string } | { inFlight: number };
 
-type PointServices = Pick<Services, 'store' | 'host' | 'blocks' | 'rateLimiter'> & { signal: AbortSignal };
+type PointServices = ReadContext & Pick<Services, 'blocks' | 'rateLimiter'>;
 
 /**
- * Compares every block of the snapshot with the map and the block lists of the point, and looks up every pack that the
- * point needs. Reports all findings as one event.
+ * Compares every block of the snapshot with the map and the block lists of the point, looks up every pack that the point
+ * needs, and reads the packs that no validation has read yet, unless they must be thawed. Reports all findings as one event.
+ * @returns whether all packs were read, now or before.
  * @throws SnapError `DIFFERS`, or the reason why the comparison is impossible.
  */
 export async function checkPoint(
@@ -37,14 +38,16 @@ export async function checkPoint(
   snapshot: Snapshot,
   content: SnapshotContent,
   services: PointServices,
-): Promise<void> {
+): Promise<PointValidation['packs']> {
   const started = monotonic();
-  const checks = await lookUpPacks(opened, services);
+  const { checks, counts } = await examinePacks(opened, services);
   const found = await compareContent(opened, snapshot, content, services);
   const seconds = (monotonic() - started) / 1000;
-  const checked = { checks, missing: found.kept, notKept: [] };
+  const except =
+    counts.unread === 0 ? [] : [`the content of ${count(counts.unread, 'pack')} that must be thawed first`];
+  const checked = { checks, missing: found.kept, notKept: [], except, packs: counts };
   const differences = notifyCheck(snapshot.id, 'everything', checked, seconds, services);
-  if (differences === 0) return;
+  if (differences === 0) return counts.unread === 0 ? 'read' : 'not-read';
   const [first] = [...checks.flatMap((check) => check.differences), ...found.kept];
   throw new SnapError(
     'DIFFERS',
@@ -109,31 +112,3 @@ const isSame = ({ bytes, sha256 }: SnapshotBlock, index: number, table: BlockTab
   table.kinds[index] === BLOCK_KIND.data
     ? Buffer.from(sha256, 'base64').equals(hashAt(table, index))
     : table.kinds[index] === BLOCK_KIND.zero && isZeroBlock(bytes);
-
-/** Maximum number of packs that are looked up at the same time. */
-const CONCURRENCY = 16;
-
-async function lookUpPacks(opened: OpenPoint, { store, signal }: PointServices): Promise<ObjectFindings[]> {
-  const checks: ObjectFindings[] = [];
-  await inParallel([...neededPacks(opened).entries()], CONCURRENCY, signal, async ([at, needed], working) => {
-    const { pack, positions } = needed;
-    const head = await store.head(pack.key, { signal: working });
-    const isSameBody = head?.etag === pack.etag || (pack.crc32 !== null && head?.crc32 === pack.crc32);
-    const differences =
-      head === null
-        ? [missing(needed, 'is not in the bucket')]
-        : head.bytes === pack.bytes && isSameBody
-          ? []
-          : [missing(needed, 'is not the object that was stored')];
-    const plainBytes = positions.length * opened.table.blockBytes;
-    const findings = { key: pack.key, plainBytes, differences, differenceCount: differences.length, seconds: 0 };
-    checks[at] = { ...NOTHING_READ, ...findings };
-  });
-  return checks;
-}
-
-const missing = ({ pack, list }: NeededPack, what: string): Difference => ({
-  kind: 'stored-bytes',
-  path: '',
-  detail: `${pack.key}, which ${list.snapshot} stored, ${what}`,
-});

@@ -38,12 +38,16 @@ export function describeArchive(archive: ListedArchive): string {
   return `${snapshot}  ${volume}  ${startTime.slice(0, 16)}Z  ${STATES[state].padEnd(WIDTH)}  ${facts.join(', ')}`;
 }
 
-function describePoint({ diskBytes, sharedBytes, sharedWith, validatedAt }: PointSummary): string {
+function describePoint({ diskBytes, sharedBytes, sharedWith, validation }: PointSummary): string {
   const shared =
     sharedWith === 0
       ? 'nothing shared'
       : `${formatBytes(sharedBytes)} of it from ${count(sharedWith, 'other snapshot')}`;
-  const validated = validatedAt === null ? 'not validated' : `validated ${validatedAt.slice(0, 10)}`;
+  const day = validation?.at.slice(0, 10);
+  const validated =
+    validation?.packs === 'read'
+      ? `validated ${day}`
+      : `not validated${validation === null ? '' : ` (compared by hashes ${day}, packs not read)`}`;
   return `incremental: disk of ${formatBytes(diskBytes)}, ${shared}, ${validated}`;
 }
 

@@ -86,6 +86,9 @@ function describePoint({ how, reason, parent, base, generations, ...point }: Sho
   const own = `${formatBytes(point.ownBytes)} in ${count(point.packs, 'pack')}`;
   return [
     ...fact('incremental', how === 'base' ? 'a base' : `base ${base}`, chosen[how], reason),
+    ...(point.validation?.packs === 'not-read'
+      ? fact('compared', `${point.validation.at} by hashes; packs not read`)
+      : []),
     ...fact('own data', own, point.packs === 0 ? null : `${suffixes}, ${point.storageClass}`),
     ...generations.flatMap(({ snapshot, usedBytes }) =>
       fact('needs', `${formatBytes(usedBytes)} stored for ${snapshot}`),

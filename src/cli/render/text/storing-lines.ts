@@ -1,6 +1,6 @@
 /** Events of an archive that is stored or validated as lines of text. */
 import { nameOfPart } from '../../../archive/partition-facts.ts';
-import type { DifferenceNote, StoringEvent } from '../../../events.ts';
+import type { DifferenceNote, PackCounts, StoringEvent } from '../../../events.ts';
 import { count, formatBytes, formatDuration } from '../../../lib/units.ts';
 import type { EventOf, Lines } from './line.ts';
 
@@ -64,14 +64,22 @@ const SHOWN = 20;
 
 function describeValidation(event: EventOf<'snapshot.validated'>): string {
   const amount = `${count(event.objects.length, 'object')}, ${count(event.files, 'file')}, ${formatBytes(event.bytes)}`;
+  const packs = event.packs === null ? '' : `; ${describePacks(event.packs)}`;
   const except = event.except.length === 0 ? '' : `, except ${event.except.join(', ')}`;
-  const head = `${COMPARED[event.compared]}${except} in ${formatDuration(event.seconds)}: ${amount}; ${
+  const head = `${COMPARED[event.compared]}${except} in ${formatDuration(event.seconds)}: ${amount}${packs}; ${
     event.differenceCount === 0 ? 'no differences' : `${count(event.differenceCount, 'difference')}:`
   }`;
   const lines = event.differences.slice(0, SHOWN).map(describeDifference);
   const more = event.differenceCount - lines.length;
   return [head, ...lines, ...(more > 0 ? [`  and ${more} more (--json lists them)`] : [])].join('\n');
 }
+
+const describePacks = ({ read, readBefore, unread }: PackCounts): string =>
+  [
+    `${count(read, 'pack')} read`,
+    ...(readBefore > 0 ? [`${readBefore} looked up that earlier validations have read`] : []),
+    ...(unread > 0 ? [`${unread} only looked up`] : []),
+  ].join(', ');
 
 const COMPARED = {
   everything: 'archive compared with the snapshot',
