@@ -17,6 +17,7 @@ export type StoringEvent =
       bytes: number;
     }
   | { code: 'partition.raw'; snapshot: string; partition: number | null; reason: string }
+  /** Swap, which the manifest records, or a partition beyond the end of the disk, which only the partition table has. */
   | { code: 'partition.recorded'; snapshot: string; partition: number | null; reason: string }
   | { code: 'partition.obstacle'; snapshot: string; partition: number | null; reason: string; isCertain: boolean }
   | {

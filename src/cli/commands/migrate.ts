@@ -135,11 +135,11 @@ const contentOptions = (): Option[] => [
   new Option('--dd', 'store one image of the whole disk instead of a tar of each partition'),
   new Option(
     '--incremental',
-    'store an image of which only the blocks are new that the archive of the previous snapshot lacks',
+    'store the whole disk as one image, but only the blocks that changed since the previous snapshot of the volume',
   ),
   new Option(
     '--base-every <number>',
-    'with --incremental, points of a chain including its full base, 1 to 10000 (default: chosen by size and age)',
+    'with --incremental, store all blocks of every <number>th snapshot of a volume, 1 to 10000 (default: decided by size and age)',
   ).argParser(wholeNumber(1, 10_000)),
   compressionOption(),
   compressionLevelOption(),

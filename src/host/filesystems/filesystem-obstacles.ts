@@ -3,6 +3,7 @@
  * is mounted, because a driver does not show what it omits. docs/filesystems.md has the complete list.
  */
 import { open } from 'node:fs/promises';
+import { count } from '../../lib/units.ts';
 import { surveyFat } from './fat/survey.ts';
 import { firstBytes } from './filesystem-geometry.ts';
 import { surveyNtfs } from './ntfs/survey.ts';
@@ -55,7 +56,7 @@ async function obstacleBehind(type: 'squashfs' | 'erofs', device: string, signal
 export const missingNames = (names: number | null, members: number): string | null =>
   names === null || members === names + 1
     ? null
-    : `it has ${names} names of files and directories, but its driver shows ${members - 1}`;
+    : `it has ${count(names, 'name')} of files and directories, but its driver shows ${members - 1}`;
 
 async function readSuperblock(device: string, position: number): Promise<Buffer> {
   await using file = await open(device, 'r');

@@ -1,4 +1,5 @@
 /** New snapshots of interrupted restores: their state, and what users can do about them. */
+import { count } from '../../lib/units.ts';
 import type { Services } from '../shared/services.ts';
 import { CHECKPOINT_TAG, isFree, isHeldHere, NO_DIGEST, parseCheckpoint } from './resumable-snapshot.ts';
 import { isFullOfTags } from './tag-room.ts';
@@ -57,7 +58,7 @@ function describeState({ state, block, isWritten, mayLackTag }: Facts): string {
   if (state === 'error') return 'not completed; EBS canceled it (state error), so its data is unusable';
   if (isWritten) return 'not completed yet; all its blocks are written';
   const inState = state === 'pending' ? '' : `, in state ${state}`;
-  return `not completed${inState}${block === null ? '' : `, at least ${block} blocks written`}`;
+  return `not completed${inState}${block === null ? '' : `, at least ${count(block, 'block')} written`}`;
 }
 
 function adviceFor({ id, state, isWritten, canResume, mayBeWritten }: Facts): string {

@@ -56,7 +56,7 @@ export async function assertThawed(
 /** For example `KEY (and 2 more objects of the archive) is in GLACIER`. */
 export function describeObjects(heads: readonly ObjectHead[]): string {
   const [first] = heads;
-  const others = heads.length > 1 ? ` (and ${heads.length - 1} more objects of the archive)` : '';
+  const others = heads.length > 1 ? ` (and ${count(heads.length - 1, 'more object')} of the archive)` : '';
   return `${first?.key}${others} is in ${first?.storageClass}`;
 }
 

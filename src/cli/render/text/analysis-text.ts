@@ -8,7 +8,7 @@ import type {
   TrendMonth,
   VolumeAnalysis,
 } from '../../../costs/analysis.ts';
-import { formatDollars } from '../../../lib/units.ts';
+import { count, formatDollars } from '../../../lib/units.ts';
 import { adviceLines } from './advice-text.ts';
 import { inCurrency } from './money.ts';
 
@@ -28,7 +28,8 @@ export function analysisText(analysis: Analysis): string {
 function regionText(region: RegionAnalysis): string {
   const { snapshotCount, currency } = region;
   const cost = `${inCurrency(region.monthly.toFixed(2), currency)}/month`;
-  const of = snapshotCount > 0 ? `for ${count(snapshotCount)}` : 'for snapshots that the report does not name';
+  const of =
+    snapshotCount > 0 ? `for ${count(snapshotCount, 'snapshot')}` : 'for snapshots that the report does not name';
   const volumes = region.volumes.map((volume) => `${volumeText(volume, currency)}\n`);
   return `Region ${region.region} (${cost} ${of})\n${volumes.join('\n')}\n`;
 }
@@ -37,7 +38,7 @@ function volumeText(volume: VolumeAnalysis, currency: string): string {
   const { gib, monthly, snapshots, averageChange } = volume;
   const cost = `${inCurrency(significant(monthly, 3), currency)}/month`;
   const change = averageChange === null ? '' : `, average snapshot change ${significant(averageChange, 2)}%`;
-  const head = `${nameOf(volume)}: ${Math.round(gib)} GB total, ${cost} for ${count(snapshots.length)}${change}`;
+  const head = `${nameOf(volume)}: ${Math.round(gib)} GB total, ${cost} for ${count(snapshots.length, 'snapshot')}${change}`;
   return [head, ...snapshots.map(snapshotLine)].join('\n');
 }
 
@@ -57,11 +58,11 @@ function snapshotLine({ id, startedAt, gib, share, tier }: SnapshotAnalysis): st
 function describeBasis(basis: Basis): string {
   if (basis.kind === 'live') {
     const { requests, dollars } = basis.calls;
-    return `As of ${basis.latestDay}, from EC2 and ${requests} requests to the EBS direct APIs (${formatDollars(dollars)}).`;
+    return `As of ${basis.latestDay}, from EC2 and ${count(requests, 'request')} to the EBS direct APIs (${formatDollars(dollars)}).`;
   }
   if (basis.firstDay === '') return 'The report bills no snapshots.';
   const { firstDay, latestDay, rows } = basis;
-  return `As of ${latestDay}, from ${rows.ofSnapshots} rows since ${firstDay}.`;
+  return `As of ${latestDay}, from ${count(rows.ofSnapshots, 'row')} since ${firstDay}.`;
 }
 
 /** How many rows, and how much of the cost, of the report the analysis covers. */
@@ -69,7 +70,7 @@ function coverageLines(basis: Basis): string[] {
   if (basis.kind === 'live') return [];
   const { read, understood, broken } = basis.rows;
   const bad = broken === 0 ? '' : `, ${broken} malformed (their costs may be missing)`;
-  return [`${read} rows read, ${understood} understood${bad}.`, ...basis.charges.map(chargesLine)];
+  return [`${count(read, 'row')} read, ${understood} understood${bad}.`, ...basis.charges.map(chargesLine)];
 }
 
 function chargesLine({ currency, inReport, explained, storage, others }: SnapshotCharges): string {
@@ -85,14 +86,12 @@ function trendLines(trend: readonly TrendMonth[]): string[] {
     'By month:',
     ...trend.map(({ month, currency, gib, cost, snapshotCount }) => {
       const bill = inCurrency(cost.toFixed(2), currency);
-      return `  ${month}  ${gib.toFixed(1).padStart(10)} GB-months  ${bill.padStart(12)}  ${count(snapshotCount)}`;
+      return `  ${month}  ${gib.toFixed(1).padStart(10)} GB-months  ${bill.padStart(12)}  ${count(snapshotCount, 'snapshot')}`;
     }),
   ];
 }
 
 const warningLines = ({ warnings }: Analysis): string[] => warnings.map(({ text }) => `WARNING: ${printable(text)}`);
-
-const count = (snapshots: number): string => `${snapshots} snapshot${snapshots === 1 ? '' : 's'}`;
 
 /** `150.8` → `151`, `0.2471` → `0.247`: without an exponent, and without zeros at the end. */
 const significant = (value: number, digits: number): string => String(Number(value.toPrecision(digits)));

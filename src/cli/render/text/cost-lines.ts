@@ -9,7 +9,7 @@ export const COST_LINES: Lines<CostEvent> = {
     const { name, format, granularity, rows, ofSnapshots, broken, unclear, seconds } = event;
     const bad = broken === 0 ? '' : `, ${broken} MALFORMED`;
     const doubtful = unclear === 0 ? '' : `, ${unclear} NOT UNDERSTOOD`;
-    const counts = `${rows} rows, ${ofSnapshots} about snapshots${bad}${doubtful}`;
+    const counts = `${count(rows, 'row')}, ${ofSnapshots} about snapshots${bad}${doubtful}`;
     return `${name}: ${format}, ${granularity}: ${counts}, in ${formatDuration(seconds)}`;
   },
   'ratio.measured'(event) {
