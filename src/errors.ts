@@ -63,6 +63,7 @@ export const ERROR_CODES = {
   DIFFERS: { blame: 'user', exit: EXIT.differs },
   COMPARE_FAILED: { blame: 'host', exit: EXIT.failed },
   COUNT_MISMATCH: { blame: 'host', exit: EXIT.failed },
+  NOT_LOCKED: { blame: 'cloud', exit: EXIT.failed },
   GPG_KEY: { blame: 'user', exit: EXIT.usage },
   CLAIMED: { blame: 'user', exit: EXIT.claimedElsewhere },
   CLAIM_LOST: { blame: 'cloud', exit: EXIT.claimedElsewhere },

@@ -1,7 +1,7 @@
 /** The properties that creating an object sets: metadata, tags, class, and headers that S3 returns unchanged. */
 import { ServiceError } from '../core/contract.ts';
 import type { Exchange } from './exchange.ts';
-import { checkedLock, isLockHeader } from './locks/rules.ts';
+import { checkedLock, isLockHeader, withRetention } from './locks/rules.ts';
 import type { Bucket, ObjectHead, StoredObject } from './store/model.ts';
 
 const CLASSES = new Set([
@@ -34,7 +34,7 @@ const KEPT_HEADERS = [
 const MAX_METADATA = 2048;
 
 /** @param bucket gets the object. */
-export function readHead({ request, context }: Exchange, bucket: Bucket): ObjectHead {
+export function readHead({ request, context, behaviours }: Exchange, bucket: Bucket): ObjectHead {
   const metadata: Record<string, string> = {};
   const headers: Record<string, string> = {};
   for (const [name, value] of Object.entries(request.headers)) {
@@ -62,9 +62,17 @@ export function readHead({ request, context }: Exchange, bucket: Bucket): Object
       'Server Side Encryption with AWS KMS managed key requires HTTP header x-amz-server-side-encryption : aws:kms',
     );
   }
-  const checked = checkedLock(bucket, headers, context.now());
+  const checked = lockHeaders(behaviours, bucket, headers, context.now());
   return { metadata, headers: checked, tags: readTags(String(request.headers['x-amz-tagging'] ?? '')), storageClass };
 }
+
+const lockHeaders = (
+  behaviours: Exchange['behaviours'],
+  bucket: Bucket,
+  headers: Record<string, string>,
+  now: Date,
+): Record<string, string> =>
+  checkedLock(bucket, behaviours.has('lock-ignored') ? withRetention(headers, null) : headers, now);
 
 function checkMetadata(metadata: Record<string, string>): void {
   const bytes = Object.entries(metadata).reduce(

@@ -5,6 +5,7 @@
  */
 import type { ProcessIdentity } from '../lib/process-identity.ts';
 import { isManifestObject } from './decode-manifest.ts';
+import { isLockNoteOrNothing, type LockNote } from './lock-note.ts';
 import type { ManifestObject } from './manifest.ts';
 
 /** Increased when a reader of the old format would misinterpret the new one. */
@@ -21,6 +22,8 @@ export interface ClaimProgress {
   objects: ManifestObject[];
   /** Uploads in progress. */
   uploads: UploadNote[];
+  /** The lock that objects and uploads were created with; earlier versions omit it. */
+  lock?: LockNote | null;
 }
 
 export interface UploadNote {
@@ -131,12 +134,13 @@ const isHolder = (holder: Holder | null): boolean =>
   (Number.isSafeInteger(holder.pid) &&
     [holder.run, holder.host, holder.boot, holder.namespace, holder.started].every((text) => typeof text === 'string'));
 
-const isProgress = ({ fingerprint, objects, uploads }: ClaimProgress): boolean =>
+const isProgress = ({ fingerprint, objects, uploads, lock }: ClaimProgress): boolean =>
   typeof fingerprint === 'string' &&
   Array.isArray(objects) &&
   objects.every(isManifestObject) &&
   Array.isArray(uploads) &&
-  uploads.every(isUploadNote);
+  uploads.every(isUploadNote) &&
+  isLockNoteOrNothing(lock);
 
 const isUploadNote = ({ key, uploadId, checkpoints }: UploadNote): boolean =>
   typeof key === 'string' &&

@@ -3,6 +3,7 @@ import { SnapError } from '../errors.ts';
 import { CODECS } from './codec.ts';
 import { isExpiryOrNothing } from './expiry.ts';
 import { parseKey } from './key.ts';
+import { isLockNoteOrNothing } from './lock-note.ts';
 import { MANIFEST_FORMAT, type Manifest, type ManifestDisk, type ManifestObject } from './manifest.ts';
 import { checkPointManifest, POINT_FORMAT, type PointManifest } from './points/point-manifest.ts';
 
@@ -51,6 +52,8 @@ function checkManifest(manifest: Manifest, snapshotId: string, refuse: (why: str
     refuse('its description of the disk is damaged', 'migrate the snapshot again with --replace');
   const contradiction = contradictionIn(manifest);
   if (contradiction !== null) refuse(contradiction, 'it was overwritten; migrate the snapshot again with --replace');
+  if (!isLockNoteOrNothing(manifest.lock))
+    refuse('its description of the lock is damaged', 'migrate the snapshot again with --replace');
   if (!isTextOrNothing(manifest.sealed))
     refuse('its sealed content is damaged', 'migrate the snapshot again with --replace');
   if (!isExpiryOrNothing(manifest.expiry)) refuse('its mark of expiry is damaged', OVERWRITTEN);

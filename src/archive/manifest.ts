@@ -3,6 +3,7 @@ import type { Snapshot, StoredObject } from '../cloud/ports.ts';
 import type { Codec } from './codec.ts';
 import type { ExpiryMark } from './expiry.ts';
 import { type Cipher, formatStartTime, type Layout } from './key.ts';
+import type { LockNote } from './lock-note.ts';
 
 /** Increased when a reader of the old format would misinterpret the new one. */
 export const MANIFEST_FORMAT = 1;
@@ -159,6 +160,8 @@ export interface Manifest {
   disk: ManifestDisk;
   objects: ManifestObject[];
   recorded: RecordedPartition[];
+  /** The lock that the objects were stored with; absent without one, and in manifests of earlier versions. */
+  lock?: LockNote | null;
   /** When all content was compared with the snapshot without a difference; `null` if this has not happened yet. */
   validatedAt: string | null;
   /** When a comparison with the snapshot last found differences. A later successful validation removes it. */

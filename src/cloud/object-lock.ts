@@ -7,3 +7,14 @@ export interface ObjectLock {
   mode: LockMode;
   until: Date;
 }
+
+/** Checks that change nothing. */
+export interface LockChecks {
+  /** @throws SnapError `BUCKET` if the bucket has no Object Lock; `ACCESS_DENIED` if that may not be read. */
+  assertLockable(call: { signal: AbortSignal }): Promise<void>;
+  /**
+   * Tries to write a locked object under a condition that no object meets, and to read the lock of an object that does not
+   * exist. @throws SnapError `ACCESS_DENIED` if one of them is not allowed.
+   */
+  tryLock(key: string, lock: ObjectLock, call: { signal: AbortSignal }): Promise<void>;
+}

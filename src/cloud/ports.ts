@@ -8,7 +8,7 @@
  * they fail only if a last read does not show that they were carried out. Adapters retry throttled calls and transient errors, and throw a `SnapError` when they give up.
  * Reads may lag behind writes by seconds (eventual consistency).
  */
-import type { LockMode, ObjectLock } from './object-lock.ts';
+import type { LockChecks, LockMode, ObjectLock } from './object-lock.ts';
 
 export interface Snapshot {
   id: string;
@@ -251,7 +251,7 @@ export interface UnfinishedUpload {
 }
 
 /** The bucket that holds the archives. */
-export interface ArchiveStore {
+export interface ArchiveStore extends LockChecks {
   readonly bucket: string;
   /** All settings that objects are created with, as one line. An upload can be resumed only with the same settings. */
   readonly creationSettings: string;

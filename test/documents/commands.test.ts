@@ -31,6 +31,7 @@ const NOT_RUN: { text: RegExp; why: string }[] = [
   { text: /^npm install/, why: 'it would install into this machine, from the network' },
   { text: /^node scripts\/setup\.mjs/, why: 'it runs a test of the suite in the project, with its packages' },
   { text: /snap-to-s3 lab /, why: 'test/lab/lifecycle.test.ts runs them with a lab of its own' },
+  { text: /--lock-mode/, why: 'the bucket has no Object Lock: test/migrate/locks.test.ts runs it' },
   { text: /s3:\/\/cost-reports\.example\.com/, why: 'reports in S3 have a layout: test/costs/analyze.test.ts has one' },
 ];
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { AbortMultipartUploadCommand, CreateMultipartUploadCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import type { Policy } from '../../lab/core/policy.ts';
-import { keyEnding, putClaim } from '../support/archives.ts';
+import { enableObjectLock, keyEnding, keysIn, putClaim } from '../support/archives.ts';
 import { csv, line } from '../support/costs/bills.ts';
 import { addSnapshotOf } from '../support/disks.ts';
 import { BUCKET, labForTest, runCli, runMigrate, runValidate, type TestLab } from '../support/lab.ts';
@@ -76,6 +76,29 @@ test('migrate --incremental: the policies suffice, and without ListChangedBlocks
   const told = await as(all.filter(({ Sid }) => Sid !== 'CompareSnapshots'));
   assert.equal(told.code, 0, told.stderr);
   assert.match(told.stderr, /whose SHA-256 differs, because .*ebs:ListChangedBlocks/);
+});
+
+test('migrate --lock-mode: its policy suffices, and without any one action nothing is created', async (t) => {
+  const lab = await labForTest(t);
+  await enableObjectLock(lab);
+  const [point] = await makeLineage(lab, [{ write: [0, 5] }], TO_MIGRATE);
+  const [base, locks] = [policyFor('migrate-direct'), policyFor('migrate-lock')];
+  const flags = ['--dd', '--source', 'direct', '--lock-mode', 'compliance', '--lock-days', '1'];
+  for (const { statement, index, action } of needsOf(locks, () => true)) {
+    const rest = [statement.Action ?? []].flat().filter((name) => name !== action);
+    const Statement = [...base.Statement, ...locks.Statement.with(index, { ...statement, Action: rest })];
+    const refused = await migrateAs(lab, { ...base, Statement }, flags);
+    assert.equal(refused.code, 1, refused.stderr);
+    assert.match(refused.stderr, new RegExp(`what to do: allow ${action},`));
+  }
+  assert.deepEqual(await keysIn(lab), []);
+  const find = locks.Statement.filter(({ Sid }) => Sid === 'FindObjectLock');
+  const lists = base.Statement.filter(({ Sid = '' }) => ['ListResources', 'ListBucket'].includes(Sid));
+  const planned = await migrateAs(lab, { ...base, Statement: [...lists, ...find] }, [...flags, '--dry-run']);
+  assert.equal(planned.code, 0, planned.stderr);
+  const done = await migrateAs(lab, { ...base, Statement: [...base.Statement, ...locks.Statement] }, flags);
+  assert.equal(done.code, 0, done.stderr);
+  assert.ok((await keysIn(lab)).some((key) => key.includes(point?.snapshotId ?? '?')));
 });
 
 test('migrate by direct reads: the policy suffices, and each of its EBS actions is needed', async (t) => {

@@ -7,8 +7,12 @@ import { pipeline } from 'node:stream/promises';
 import { zstdDecompressSync } from 'node:zlib';
 import {
   GetObjectCommand,
+  HeadObjectCommand,
+  ListObjectVersionsCommand,
+  PutBucketVersioningCommand,
   PutObjectCommand,
   type PutObjectCommandInput,
+  PutObjectLockConfigurationCommand,
   paginateListObjectsV2,
 } from '@aws-sdk/client-s3';
 import { type Claim, claimKey, encodeClaim, newClaim } from '../../src/archive/claim.ts';
@@ -31,6 +35,34 @@ export async function keyEnding(lab: TestLab, ending: string): Promise<string> {
   const found = keys.filter((key) => key.endsWith(ending));
   assert.equal(found.length, 1, `keys ending in ${ending}: ${JSON.stringify(keys)}`);
   return found[0] ?? '';
+}
+
+/** Enables Object Lock for the bucket. @param Days of a default retention in the mode `GOVERNANCE`; `null` for none. */
+export async function enableObjectLock(lab: TestLab, Days: number | null = null): Promise<void> {
+  const VersioningConfiguration = { Status: 'Enabled' as const };
+  await lab.s3.send(new PutBucketVersioningCommand({ Bucket: BUCKET, VersioningConfiguration }));
+  const Rule = { DefaultRetention: { Mode: 'GOVERNANCE' as const, Days: Days ?? 0 } };
+  const ObjectLockConfiguration = { ObjectLockEnabled: 'Enabled' as const, ...(Days === null ? {} : { Rule }) };
+  await lab.s3.send(new PutObjectLockConfigurationCommand({ Bucket: BUCKET, ObjectLockConfiguration }));
+}
+
+export interface LockedVersion {
+  key: string;
+  isLatest: boolean;
+  mode: string | null;
+  until: Date | null;
+}
+
+/** All versions in the bucket with their locks. Delete markers are left out. */
+export async function locksIn(lab: TestLab): Promise<LockedVersion[]> {
+  const { Versions = [] } = await lab.s3.send(new ListObjectVersionsCommand({ Bucket: BUCKET }));
+  return Promise.all(
+    Versions.map(async ({ Key = '', VersionId, IsLatest }) => {
+      const head = await lab.s3.send(new HeadObjectCommand({ Bucket: BUCKET, Key, VersionId }));
+      const { ObjectLockMode: mode = null, ObjectLockRetainUntilDate: until = null } = head;
+      return { key: Key, isLatest: IsLatest === true, mode, until };
+    }),
+  );
 }
 
 /**

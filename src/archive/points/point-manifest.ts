@@ -1,8 +1,10 @@
 /** The manifest of a point, which is the archive of one snapshot in the incremental layout. */
+import type { LockMode, ObjectLock } from '../../cloud/object-lock.ts';
 import { SnapError } from '../../errors.ts';
 import { CODECS, type CodecName } from '../codec.ts';
 import { type ExpiryMark, isExpiryOrNothing } from '../expiry.ts';
 import { type Cipher, parseGenerationKey } from '../key.ts';
+import { isLockDate, isLockMode } from '../lock-note.ts';
 import { type Manifest, publicDisk } from '../manifest.ts';
 import { isValidationOrNothing, type PointValidation } from './point-validation.ts';
 
@@ -25,6 +27,20 @@ export interface GenerationNote {
   /** Number of its blocks that the point uses. */
   used: number;
 }
+
+/** What all points since a base have in common. */
+export interface ChainFacts {
+  /** Bytes of the packs of the base, and of all packs since. */
+  baseBytes: number;
+  deltaBytes: number;
+  /** The lock of all packs, block lists and maps of the chain; absent if there is none. */
+  lockedUntil?: string | null;
+  lockMode?: LockMode | null;
+}
+
+/** @returns `null` if the objects of the chain are not locked. */
+export const chainLock = ({ lockedUntil, lockMode }: ChainFacts): ObjectLock | null =>
+  lockedUntil && lockMode ? { mode: lockMode, until: new Date(lockedUntil) } : null;
 
 export interface PointFacts {
   /**
@@ -49,8 +65,7 @@ export interface PointFacts {
   storageClass: string;
   /** Blocks and bytes that the point itself stores, in how many packs, and their list; `null` if it stores none. */
   own: { blocks: number; packs: number; storedBytes: number; list: PointDocument | null };
-  /** Bytes of the packs of the base, and of all packs since. */
-  chain: { baseBytes: number; deltaBytes: number };
+  chain: ChainFacts;
   map: PointDocument;
   /** The generations of the map, in its order. */
   generations: readonly GenerationNote[];
@@ -124,10 +139,16 @@ const isPoint = (point: PointFacts | undefined): boolean =>
   typeof point.storageClass === 'string' &&
   [point.own?.blocks, point.own?.packs, point.own?.storedBytes].every(isLength) &&
   (point.own.list === null || isDocument(point.own.list, 'blocks')) &&
-  [point.chain?.baseBytes, point.chain?.deltaBytes].every(isLength) &&
+  isChain(point.chain) &&
   isDocument(point.map, 'map') &&
   Array.isArray(point.generations) &&
   point.generations.every(isGeneration);
+
+const isChain = (chain: ChainFacts | null | undefined): boolean =>
+  [chain?.baseBytes, chain?.deltaBytes].every(isLength) && isChainLock(chain?.lockedUntil, chain?.lockMode);
+
+const isChainLock = (until: unknown, mode: unknown): boolean =>
+  (until ?? mode ?? null) === null || (isLockDate(until) && isLockMode(mode));
 
 const isGeneration = (note: GenerationNote | null): boolean =>
   note !== null &&

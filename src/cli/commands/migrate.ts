@@ -42,6 +42,8 @@ interface MigrateFlags extends SelectionFlags, VolumeFlags, AwsFlags, OutputFlag
   sse?: 'AES256' | 'aws:kms' | 'aws:kms:dsse';
   sseKmsKeyId?: string;
   expectedBucketOwner?: string;
+  lockMode?: 'governance' | 'compliance';
+  lockDays?: number;
   uploadStreams: number;
   dd?: true;
   incremental?: true;
@@ -124,6 +126,14 @@ const destinationOptions = (): Option[] => [
   new Option('--sse <mode>', "server-side encryption (default: the bucket's own setting)").choices(SSE_MODES),
   new Option('--sse-kms-key-id <key>', 'KMS key for --sse aws:kms or aws:kms:dsse'),
   bucketOwnerOption(),
+  new Option(
+    '--lock-mode <mode>',
+    'lock the objects of archives by Object Lock of S3; with governance, some users may remove the lock, with compliance nobody',
+  ).choices(['governance', 'compliance']),
+  new Option(
+    '--lock-days <number>',
+    'with --lock-mode, days for which objects are locked, 1 to 36500; docs/object-lock.md says when they end',
+  ).argParser(wholeNumber(1, 36_500)),
   new Option('--upload-streams <number>', 'parts in flight, 1 to 64; each takes at least 8 MiB of memory')
     .argParser(wholeNumber(1, 64))
     .default(4),
@@ -215,6 +225,7 @@ function toSettings(flags: MigrateFlags): MigrateSettings {
     codec: toCodec(flags),
     encryption: flags.gpgRecipient === undefined ? null : { recipients: flags.gpgRecipient },
     storageClass: flags.storageClass,
+    lock: toLock(flags),
     uploadStreams: flags.uploadStreams,
     validate: flags.validate === true,
     strict: flags.strict === true,
@@ -245,6 +256,15 @@ function assertConsistent(flags: MigrateFlags): void {
       hint: 'use --storage-class STANDARD or GLACIER_IR with --validate, and move the objects with a lifecycle rule later',
     });
   }
+}
+
+/** @throws SnapError `USAGE` if only one of the two flags is given. */
+function toLock({ lockMode, lockDays }: MigrateFlags): MigrateSettings['lock'] {
+  if (lockMode !== undefined && lockDays !== undefined)
+    return { mode: lockMode === 'governance' ? 'GOVERNANCE' : 'COMPLIANCE', days: lockDays };
+  if (lockMode !== undefined) throw new SnapError('USAGE', '--lock-mode needs --lock-days');
+  if (lockDays !== undefined) throw new SnapError('USAGE', '--lock-days needs --lock-mode');
+  return null;
 }
 
 function toCodec(flags: MigrateFlags): MigrateSettings['codec'] {

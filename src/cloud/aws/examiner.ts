@@ -6,7 +6,8 @@ import { createInput } from './ec2/volumes.ts';
 import { isAwsError, translateErrors } from './errors.ts';
 import { headBucket } from './s3/archive-store.ts';
 import { bucketCalls } from './s3/bucket-calls.ts';
-import { bucketArguments, creationArguments, type StoreSettings } from './s3/store-settings.ts';
+import { bucketArguments, type StoreSettings } from './s3/store-settings.ts';
+import { tryWrite } from './s3/try-write.ts';
 import {
   CreateTagsCommand,
   CreateVolumeCommand,
@@ -15,7 +16,6 @@ import {
   GetBucketVersioningCommand,
   GetObjectLockConfigurationCommand,
   type LifecycleRule,
-  PutObjectCommand,
   type S3Client,
 } from './sdk.ts';
 
@@ -25,7 +25,7 @@ export function awsExaminer(ec2: EC2Client, s3: S3Client, settings: StoreSetting
   return {
     createVolume: (wanted, { signal: abortSignal }) =>
       translateErrors('create volumes', abortSignal, () =>
-        ignoreErrors('DryRunOperation', () =>
+        ignoreError('DryRunOperation', () =>
           ec2.send(new CreateVolumeCommand({ ...createInput(wanted), DryRun: true }), { abortSignal }),
         ),
       ),
@@ -33,15 +33,13 @@ export function awsExaminer(ec2: EC2Client, s3: S3Client, settings: StoreSetting
     tagSnapshot: (id, Key, { signal: abortSignal }) =>
       translateErrors(`tag ${id}`, abortSignal, () => {
         const command = new CreateTagsCommand({ Resources: [id], Tags: [{ Key, Value: 'migrating' }], DryRun: true });
-        return ignoreErrors('DryRunOperation', () => ec2.send(command, { abortSignal }));
+        return ignoreError('DryRunOperation', () => ec2.send(command, { abortSignal }));
       }),
 
     writeObject: (key, { signal: abortSignal }) =>
-      calls.translateErrors(`write ${calls.at(key)}`, abortSignal, () => {
-        const facts = creationArguments(settings, { key, metadata: {}, tags: {} });
-        const command = new PutObjectCommand({ ...facts, Body: EMPTY, ContentLength: 0, IfMatch: NO_ETAG });
-        return ignoreErrors(['NoSuchKey', 'NotFound', 'PreconditionFailed'], () => s3.send(command, { abortSignal }));
-      }),
+      calls.translateErrors(`write ${calls.at(key)}`, abortSignal, () =>
+        tryWrite(s3, settings, { key, metadata: {}, tags: {} }, abortSignal),
+      ),
 
     bucketRules: ({ signal: abortSignal }) =>
       calls.translateHeadErrors(`inspect bucket ${settings.bucket}`, abortSignal, async () => {
@@ -64,16 +62,11 @@ export function awsExaminer(ec2: EC2Client, s3: S3Client, settings: StoreSetting
   };
 }
 
-const EMPTY = Buffer.alloc(0);
-
-/** No object has this ETag: it is not an MD5 that occurs in practice. */
-const NO_ETAG = '00000000000000000000000000000000';
-
-async function ignoreErrors(expected: string | string[], call: () => Promise<unknown>): Promise<void> {
+async function ignoreError(expected: string, call: () => Promise<unknown>): Promise<void> {
   try {
     await call();
   } catch (error) {
-    if (!isAwsError(error, ...[expected].flat())) throw error;
+    if (!isAwsError(error, expected)) throw error;
   }
 }
 

@@ -42,6 +42,7 @@ export {
   GetObjectCommand,
   type GetObjectCommandOutput,
   GetObjectLockConfigurationCommand,
+  GetObjectRetentionCommand,
   GetObjectTaggingCommand,
   HeadBucketCommand,
   type HeadBucketCommandOutput,

@@ -34,7 +34,7 @@ export async function commitIndex(
   const { snapshot, settings, services } = migration;
   const key = indexKey(archiveName(migration), partition, cipherOf(settings.encryption));
   const { tags } = objectTags(snapshot.tags, settings.tagKey);
-  const facts = { key, metadata: objectMetadata(snapshot, plainBytes), tags };
+  const facts = { key, metadata: objectMetadata(snapshot, plainBytes), tags, lock: migration.lock };
   const isLarge = typeof index === 'string' && statSync(index).size > MAX_SMALL_BYTES;
   const { etag, bytes } = isLarge
     ? await storeLarge(migration, facts, index)

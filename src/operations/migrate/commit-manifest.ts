@@ -1,5 +1,6 @@
 /** Writes the manifest, which completes the archive. */
 import { manifestKey } from '../../archive/key.ts';
+import { noteOfLock } from '../../archive/lock-note.ts';
 import {
   encodeManifest,
   MANIFEST_FORMAT,
@@ -12,17 +13,20 @@ import { objectMetadata } from '../../archive/metadata.ts';
 import { objectTags } from '../../archive/tags.ts';
 import { now } from '../../lib/clock.ts';
 import { VERSION } from '../../version.ts';
+import { assertAllLocked } from './locks.ts';
 import { type ArchiveDraft, archiveName, type Migration } from './migration.ts';
 import { encryptBytes } from './object/encrypt.ts';
 
-/** @throws SnapError `ARCHIVE_EXISTS` if another run writes a manifest at the same time. */
+/** @throws SnapError `NOT_LOCKED` if a stored object lacks its lock; `ARCHIVE_EXISTS` if another run writes a manifest at the same time. */
 export async function commitManifest(migration: Migration, draft: ArchiveDraft): Promise<void> {
-  const { snapshot, settings, services, signal } = migration;
+  const { snapshot, settings, services, signal, lock } = migration;
+  const stored = draft.objects.flatMap((object) => [object.key, ...(object.index ? [object.index.key] : [])]);
+  if (lock) await assertAllLocked(stored, lock, services.store, signal);
   const key = manifestKey(archiveName(migration));
   const manifest = await buildManifest(migration, draft);
   const { tags } = objectTags(snapshot.tags, settings.tagKey);
   const plainBytes = manifest.objects.reduce((sum, object) => sum + object.plainBytes, 0);
-  const facts = { key, metadata: objectMetadata(snapshot, plainBytes), tags };
+  const facts = { key, metadata: objectMetadata(snapshot, plainBytes), tags, lock };
   const before = await services.store.head(key, { signal });
   await services.store.putSmall(facts, encodeManifest(manifest), before?.etag ?? null, { signal });
   services.host.notify({ code: 'manifest.stored', snapshot: snapshot.id, key });
@@ -55,6 +59,7 @@ async function buildManifest(migration: Migration, draft: ArchiveDraft): Promise
     objects: [...draft.objects],
     recorded: [...draft.recorded],
     validatedAt: draft.validatedAt,
+    ...(migration.lock === null ? {} : { lock: noteOfLock(migration.lock) }),
     sealed: null,
   };
   return settings.encryption ? sealManifest(open, migration) : open;

@@ -1,8 +1,10 @@
 /** Decides whether an existing archive is kept. Replacing it costs an upload and, in some classes, an early-deletion fee. */
 import { cipherOf } from '../../archive/cipher.ts';
 import { manifestKey } from '../../archive/key.ts';
+import { lockInNote } from '../../archive/lock-note.ts';
 import type { Manifest, ManifestObject } from '../../archive/manifest.ts';
-import type { PointManifest } from '../../archive/points/point-manifest.ts';
+import { chainLock, type PointManifest } from '../../archive/points/point-manifest.ts';
+import type { ObjectLock } from '../../cloud/object-lock.ts';
 import type { ObjectHead, Snapshot } from '../../cloud/ports.ts';
 import { SnapError } from '../../errors.ts';
 import type { ExistingArchive } from '../../events.ts';
@@ -10,15 +12,16 @@ import { inParallel } from '../../lib/parallel.ts';
 import { type AnyManifest, readManifest } from '../reading/find-archive.ts';
 import type { FoundPoint } from '../reading/point/found-point.ts';
 import type { Services } from '../shared/services.ts';
-import type { MigrateSettings } from '../shared/settings/migrate.ts';
+import type { LockSettings, MigrateSettings } from '../shared/settings/migrate.ts';
 import { isSameIndex } from '../verify/check-index.ts';
 import { changeOfRecipients } from './change-of-recipients.ts';
+import { describeLock } from './locks.ts';
 import { missingIn } from './points/missing-objects.ts';
 
 /**
  * Keeps an archive if every data object is the one in the manifest, and has the same layout, compression and recipients. Does
- * not compare storage classes, which lifecycle rules change, nor encryption by S3 and tags, which can be changed without an
- * upload. A missing or replaced index is no reason to upload the data again, but it is reported.
+ * not compare storage classes, which lifecycle rules change, nor encryption by S3, locks and tags, which can be changed
+ * without an upload. A missing or replaced index is no reason to upload the data again, but it is reported.
  * @returns `null` if there is no manifest: there is no archive, or it is unfinished or of version 0.
  * @throws SnapError `ARCHIVE_EXISTS` for a point that cannot be kept, because other points may need its packs;
  *   `MANIFEST` if the manifest cannot be read, and `DIFFERS` if an index was replaced, unless
@@ -36,7 +39,7 @@ export async function findExisting(
   if (existing.manifest === null) return null;
   const manifest = existing.manifest.content;
   const { finishedAt, differedAt } = manifest;
-  if (settings.incremental) return keepWhole(manifest, (await problemsOf(manifest, services, signal)).data);
+  if (settings.incremental) return keepWhole(manifest, (await problemsOf(manifest, services, signal)).data, settings);
   if (settings.replace) return { action: 'replace', reason: `it was stored ${finishedAt}, and ${ASKED}` };
   if (differedAt !== undefined) return { action: 'replace', reason: `it differed from the snapshot on ${differedAt}` };
   const { data, replaced, missing } = await problemsOf(manifest, services, signal);
@@ -49,11 +52,11 @@ export async function findExisting(
 /** @throws SnapError `ARCHIVE_EXISTS`; `DIFFERS` if an object that the point needs is missing or was replaced. */
 async function keepPoint(
   point: FoundPoint,
-  { incremental, replace, uploadStreams: streams }: MigrateSettings,
+  { incremental, replace, lock, uploadStreams: streams }: MigrateSettings,
   services: Services,
   signal: AbortSignal,
 ): Promise<ExistingArchive> {
-  const { snapshot, finishedAt, differedAt } = point.content;
+  const { snapshot, finishedAt, differedAt, point: facts } = point.content;
   if (!incremental || replace || differedAt !== undefined) throw pointExists(point.content);
   const archived = `already archived incrementally (${finishedAt})`;
   const missing = await missingIn(point, { ...services, signal, streams, sessionKey: null });
@@ -61,7 +64,7 @@ async function keepPoint(
     const why = 'its block lists cannot be decrypted on this machine';
     return { action: 'keep', reason: `${archived}; the presence of its packs was not checked, because ${why}` };
   }
-  if (missing === null) return { action: 'keep', reason: archived };
+  if (missing === null) return { action: 'keep', reason: `${archived}${lockNote(chainLock(facts.chain), lock)}` };
   throw new SnapError('DIFFERS', `${snapshot.id} is ${archived}, but ${missing}`, {
     hint: 'restore an earlier version of that object in the bucket, or archive the snapshot under another --prefix; do not delete the snapshot',
   });
@@ -75,9 +78,14 @@ function pointExists({ snapshot, differedAt }: PointManifest): SnapError {
 }
 
 /** `--incremental` never replaces an archive. @throws SnapError `ARCHIVE_EXISTS` if it cannot be kept. */
-function keepWhole({ snapshot, finishedAt, differedAt }: Manifest, problem: string | null): ExistingArchive {
+function keepWhole(
+  { snapshot, finishedAt, differedAt, lock }: Manifest,
+  problem: string | null,
+  { lock: wanted }: MigrateSettings,
+): ExistingArchive {
   const trouble = differedAt === undefined ? problem : `it differed from the snapshot on ${differedAt}`;
-  if (trouble === null) return { action: 'keep', reason: `already archived as a whole (${finishedAt})` };
+  const archived = `already archived as a whole (${finishedAt})`;
+  if (trouble === null) return { action: 'keep', reason: `${archived}${lockNote(lockInNote(lock), wanted)}` };
   throw new SnapError('ARCHIVE_EXISTS', `${snapshot.id} is already archived as a whole, but ${trouble}`, {
     hint: 'archive it again without --incremental, or under another --prefix',
   });
@@ -85,18 +93,26 @@ function keepWhole({ snapshot, finishedAt, differedAt }: Manifest, problem: stri
 
 /** @param missing the key of an index that is not in the bucket. */
 function keep(
-  { finishedAt, validatedAt }: Manifest,
+  { finishedAt, validatedAt, lock }: Manifest,
   missing: string | null,
-  { validate }: MigrateSettings,
+  { validate, lock: wanted }: MigrateSettings,
 ): ExistingArchive {
   const archived = `already archived (${finishedAt})`;
   if (missing !== null) {
     const reason = `${archived} with the same settings, but WITHOUT ITS INDEX: ${missing} is not in the bucket, so restore needs --no-index and reads whole objects, and list cannot show files; --replace stores the archive again`;
     return { action: validate ? 'validate' : 'keep', reason };
   }
-  const complete = `${archived}, complete and with the same settings; --replace stores it again`;
+  const complete = `${archived}, complete and with the same settings${lockNote(lockInNote(lock), wanted)}; --replace stores it again`;
   if (!validate || validatedAt !== null) return { action: 'keep', reason: complete };
   return { action: 'validate', reason: `${complete}; not validated yet` };
+}
+
+/** What the manifest records about the lock, if one is asked for. A lock is set only when objects are stored. */
+function lockNote(recorded: ObjectLock | null, wanted: LockSettings | null): string {
+  if (wanted === null) return '';
+  return recorded
+    ? `, stored with the lock ${describeLock(recorded)}`
+    : ', but stored WITHOUT A LOCK, which this run does not add';
 }
 
 const replacedIndex = (id: string, key: string): SnapError =>

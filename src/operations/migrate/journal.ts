@@ -2,8 +2,10 @@
 import { createHash } from 'node:crypto';
 import type { ClaimProgress, UploadCheckpoint, UploadNote } from '../../archive/claim.ts';
 import { type ArchiveName, keyStem, manifestKey, parseAnyKey } from '../../archive/key.ts';
+import { lockInNote, noteOfLock } from '../../archive/lock-note.ts';
 import { type ManifestObject, publicObject } from '../../archive/manifest.ts';
 import { objectTags } from '../../archive/tags.ts';
+import type { ObjectLock } from '../../cloud/object-lock.ts';
 import type { ObjectFacts, Snapshot } from '../../cloud/ports.ts';
 import { Interrupted, SnapError } from '../../errors.ts';
 import { cleanupSignal } from '../../lib/disposal.ts';
@@ -12,6 +14,7 @@ import { readManifest } from '../reading/find-archive.ts';
 import type { Services } from '../shared/services.ts';
 import type { MigrateSettings } from '../shared/settings/migrate.ts';
 import type { HeldClaim } from '../sharing/claims.ts';
+import { isLongEnough, type LockTerms, lockOfArchive, lockProblem } from './locks.ts';
 import type { UploadJournal } from './object/object-order.ts';
 
 /**
@@ -20,25 +23,35 @@ import type { UploadJournal } from './object/object-order.ts';
  */
 const KEPT_CHECKPOINTS = 8;
 
+interface JournalOrder {
+  snapshot: Snapshot;
+  settings: MigrateSettings;
+  services: Services;
+  signal: AbortSignal;
+  claim: HeldClaim;
+  lockTerms: LockTerms | null;
+}
+
 /** Resumes from the progress in the claim. Only the journal saves progress; `clean` also forgets it. */
 export class MigrationJournal {
+  /**
+   * The lock of the objects of an archive that is no point: that of the interrupted run whose work is resumed, otherwise a
+   * new one.
+   */
+  readonly lock: ObjectLock | null;
   readonly #claim: HeldClaim;
   readonly #services: Services;
   readonly #signal: AbortSignal;
   readonly #snapshotId: string;
   readonly #name: ArchiveName;
   readonly #before: ClaimProgress | null;
+  readonly #lockTerms: LockTerms | null;
+  readonly #fingerprint: string;
   #now: ClaimProgress;
   #isNoting = false;
   #isNoteWanted = false;
 
-  constructor(
-    snapshot: Snapshot,
-    claim: HeldClaim,
-    settings: MigrateSettings,
-    services: Services,
-    signal: AbortSignal,
-  ) {
+  constructor({ snapshot, settings, services, signal, claim, lockTerms }: JournalOrder) {
     const fingerprint = fingerprintOf(snapshot, settings, services);
     this.#snapshotId = snapshot.id;
     this.#name = { ...snapshot, ...settings, snapshotId: snapshot.id };
@@ -46,7 +59,10 @@ export class MigrationJournal {
     this.#services = services;
     this.#signal = signal;
     this.#before = claim.progress;
-    this.#now = { fingerprint, objects: [], uploads: [] };
+    this.#lockTerms = lockTerms;
+    this.#fingerprint = fingerprint;
+    this.lock = this.#isUsable() ? this.#lockBefore() : lockTerms && lockOfArchive(lockTerms);
+    this.#now = { fingerprint, objects: [], uploads: [], ...(this.lock ? { lock: noteOfLock(this.lock) } : {}) };
   }
 
   /**
@@ -60,6 +76,7 @@ export class MigrationJournal {
     const head = await this.#services.store.head(key, { signal: this.#signal });
     // Without its index, the object is stored again, because the index cannot be built from stored bytes.
     if (head?.etag !== object.etag || head.bytes !== object.storedBytes || !object.index) return null;
+    if (this.lock && lockProblem(head, this.lock) !== null) return null;
     const { host } = this.#services;
     const { plainBytes, storedBytes } = object;
     host.notify({ code: 'object.kept', snapshot: this.#snapshotId, key, plainBytes, storedBytes });
@@ -202,17 +219,25 @@ export class MigrationJournal {
   }
 
   #reasonToRestart(): string | null {
-    return this.#isUsable() ? null : 'the settings or the version of the program have changed';
+    if (this.#isUsable()) return null;
+    if (this.#before?.fingerprint === this.#fingerprint) return 'its lock would end too early';
+    return 'the settings or the version of the program have changed';
   }
 
   #isUsable(): boolean {
-    return this.#before?.fingerprint === this.#now.fingerprint;
+    if (this.#before?.fingerprint !== this.#fingerprint) return false;
+    const lock = this.#lockBefore();
+    return this.#lockTerms === null || (lock !== null && isLongEnough(lock, this.#lockTerms));
+  }
+
+  #lockBefore(): ObjectLock | null {
+    return lockInNote(this.#before?.lock);
   }
 }
 
 /** A hash of all settings that determine the stored bytes and the properties of the objects. */
 function fingerprintOf(snapshot: Snapshot, settings: MigrateSettings, { store }: Services): string {
-  const { layout, codec, encryption, replayJournals, prefix, tagKey } = settings;
+  const { layout, codec, encryption, replayJournals, prefix, tagKey, lock } = settings;
   const facts = {
     layout,
     codec,
@@ -220,6 +245,7 @@ function fingerprintOf(snapshot: Snapshot, settings: MigrateSettings, { store }:
     replayJournals,
     prefix,
     tagKey,
+    ...(lock === null ? {} : { lock }),
     creation: store.creationSettings,
     VERSION,
   };

@@ -16,6 +16,7 @@ import { checkArchive } from '../verify/check-archive.ts';
 import { withHashes } from '../verify/proved-objects.ts';
 import { commitManifest } from './commit-manifest.ts';
 import { MigrationJournal } from './journal.ts';
+import type { LockTerms } from './locks.ts';
 import { type ArchiveDraft, FreshDiskNeeded, type Migration, type StoredDisk } from './migration.ts';
 import { archivePoint } from './points/archive-point.ts';
 import { proveImage } from './prove-image.ts';
@@ -33,17 +34,10 @@ export async function migrateSnapshot(
   services: Services,
   { claim, signal, onDone }: ClaimedWork,
 ): Promise<void> {
-  const journal = new MigrationJournal(snapshot, claim, settings, services, signal);
-  const migration: Migration = {
-    snapshot,
-    settings,
-    services,
-    signal,
-    startedAt: now(),
-    claim,
-    journal,
-    asImages: new Map(),
-  };
+  const lockTerms = await termsOf(settings, services, signal);
+  const order = { snapshot, settings, services, signal, claim, lockTerms };
+  const journal = new MigrationJournal(order);
+  const migration: Migration = { ...order, startedAt: now(), journal, lock: journal.lock, asImages: new Map() };
   using state = await beginState(
     snapshot,
     { key: settings.tagKey, value: 'migrating', tagBefore: claim.tagBefore },
@@ -65,6 +59,11 @@ export async function migrateSnapshot(
     if (!complete && !claim.lost.aborted) await revertState(state, snapshot.id, settings.tagKey, services.host);
     throw failure;
   }
+}
+
+async function termsOf({ lock }: MigrateSettings, { store }: Services, signal: AbortSignal): Promise<LockTerms | null> {
+  if (lock === null) return null;
+  return { ...lock, from: (await store.check({ signal })).answeredAt };
 }
 
 async function archive(migration: Migration, onComplete: () => Promise<void>): Promise<void> {

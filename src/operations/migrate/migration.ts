@@ -1,6 +1,7 @@
 /** The types that the steps of a migration share. */
 import type { ArchiveName } from '../../archive/key.ts';
 import type { DeviceProof, ManifestObject, RecordedPartition } from '../../archive/manifest.ts';
+import type { ObjectLock } from '../../cloud/object-lock.ts';
 import type { Snapshot } from '../../cloud/ports.ts';
 import type { NotKept } from '../../host/filesystems/not-kept-note.ts';
 import type { Services } from '../shared/services.ts';
@@ -9,6 +10,7 @@ import type { HeldClaim } from '../sharing/claims.ts';
 import type { Disk } from '../source/read-disk.ts';
 import type { Source } from '../source/snapshot-disk.ts';
 import type { MigrationJournal } from './journal.ts';
+import type { LockTerms } from './locks.ts';
 
 /** The context of one migration. */
 export interface Migration {
@@ -19,6 +21,10 @@ export interface Migration {
   startedAt: Date;
   claim: HeldClaim;
   journal: MigrationJournal;
+  /** `null` if no lock was asked for. */
+  lockTerms: LockTerms | null;
+  /** The lock of the objects that this run stores. */
+  lock: ObjectLock | null;
   /** Why partitions (`null`: the disk) must be stored as raw images, according to an earlier attempt. */
   asImages: ReadonlyMap<number | null, string>;
 }

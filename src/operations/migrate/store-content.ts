@@ -111,5 +111,6 @@ function factsOf(migration: Migration, partition: number | null, content: Conten
     key,
     metadata: objectMetadata(snapshot, content.expectedBytes),
     tags: objectTags(snapshot.tags, settings.tagKey).tags,
+    lock: migration.lock,
   };
 }

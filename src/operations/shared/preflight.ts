@@ -21,8 +21,22 @@ export async function preflight(settings: MigrateSettings, services: Services, s
     await checkRecipients(settings.encryption.recipients, signal);
     if (settings.validate) await checkSecretKeys(settings.encryption.recipients, signal);
   }
-  await services.store.check({ signal });
+  const { answeredAt } = await services.store.check({ signal });
+  await checkLock(settings, services, { from: answeredAt, signal });
   if (!settings.dryRun && settings.source === 'volume') await services.instance();
+}
+
+/** A dry run needs no permission to write. */
+async function checkLock(
+  { lock, prefix, dryRun }: MigrateSettings,
+  { store }: Services,
+  { from, signal }: { from: Date; signal: AbortSignal },
+): Promise<void> {
+  if (lock === null) return;
+  await store.assertLockable({ signal });
+  if (dryRun) return;
+  const until = new Date(from.getTime() + lock.days * 86_400_000);
+  await store.tryLock(`${prefix}.snap-to-s3/lock-check`, { mode: lock.mode, until }, { signal });
 }
 
 function requireLinux(): void {

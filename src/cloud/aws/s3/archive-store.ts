@@ -17,6 +17,7 @@ import {
 } from '../sdk.ts';
 import { bucketCalls, missingBucket } from './bucket-calls.ts';
 import { listUploads } from './list-uploads.ts';
+import { s3LockChecks } from './lock-checks.ts';
 import { s3PartStore } from './part-store.ts';
 import { s3SmallObjects } from './small-objects.ts';
 import { bucketArguments, type S3Clients, type StoreSettings } from './store-settings.ts';
@@ -39,6 +40,8 @@ export function s3ArchiveStore(clients: S3Clients, settings: StoreSettings): Arc
     ...s3SmallObjects(client, settings),
 
     ...s3Thaw(client, settings),
+
+    ...s3LockChecks(client, settings),
 
     object: (facts, { storageClass = settings.storageClass, mustBeNew = false } = {}) =>
       s3PartStore(clients, { ...settings, storageClass }, { facts, mustBeNew }),

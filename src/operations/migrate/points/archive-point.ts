@@ -9,13 +9,16 @@ import { randomBytes } from 'node:crypto';
 import { cipherOf } from '../../../archive/cipher.ts';
 import type { DeviceProof } from '../../../archive/manifest.ts';
 import { MAX_LISTED_BLOCKS } from '../../../archive/points/block-list.ts';
+import { chainLock } from '../../../archive/points/point-manifest.ts';
 import { BLOCK_BYTES } from '../../../cloud/blocks.ts';
+import type { ObjectLock } from '../../../cloud/object-lock.ts';
 import { SnapError } from '../../../errors.ts';
 import { failureOfOne } from '../../../lib/failure-of-one.ts';
 import { formatBytes } from '../../../lib/units.ts';
 import { type Disk, readDisk } from '../../source/read-disk.ts';
 import { type Source, withSnapshotDisk } from '../../source/snapshot-disk.ts';
 import { readDiskEnds } from '../../source/snapshot-image.ts';
+import { lockOfChain } from '../locks.ts';
 import { archiveName, type Migration } from '../migration.ts';
 import { type Changes, changesByEbs, changesByHash, changesOfBase } from './changes.ts';
 import { chooseParent, type ParentChoice } from './choose-parent.ts';
@@ -65,15 +68,20 @@ async function archiveFrom(migration: Migration, origin: Origin, onComplete: () 
     bytes: changes.stored.length * BLOCK_BYTES,
   });
   assertListable(snapshot.id, changes.stored.length);
+  const locked = { ...migration, lock: lockFor(choice, migration) };
   const attempt = randomBytes(4).toString('hex');
   const name = { ...archiveName(migration), attempt, cipher: cipherOf(settings.encryption) };
-  const recorded = await storePacks(migration, name, origin.blocks, changes.stored);
+  const recorded = await storePacks(locked, name, origin.blocks, changes.stored);
   signal.throwIfAborted();
   claim.confirm();
   const draft: PointDraft = { ...origin, name, how, reason, parent: choice.parent, changes, recorded };
-  await commitPoint(migration, draft);
+  await commitPoint(locked, draft);
   await onComplete();
 }
+
+/** All objects of a chain have the same lock, so that no lock is ever extended. */
+const lockFor = ({ parent }: ParentChoice, { lockTerms }: Migration): ObjectLock | null =>
+  parent ? chainLock(parent.found.content.point.chain) : lockTerms && lockOfChain(lockTerms);
 
 /** @throws SnapError `NOT_SUPPORTED_HERE` if the block list would be too long to be read again. */
 function assertListable(id: string, blocks: number): void {

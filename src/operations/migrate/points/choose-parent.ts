@@ -1,7 +1,7 @@
 /** Chooses the point whose map a new point continues, or decides that the new point is a base. */
 import { cipherOf } from '../../../archive/cipher.ts';
 import type { ArchiveName } from '../../../archive/key.ts';
-import type { PointManifest } from '../../../archive/points/point-manifest.ts';
+import { chainLock, type PointManifest } from '../../../archive/points/point-manifest.ts';
 import { MAX_GENERATIONS } from '../../../archive/points/point-map.ts';
 import type { SnapError } from '../../../errors.ts';
 import { isCopyVolume } from '../../../lib/aws-names.ts';
@@ -10,8 +10,9 @@ import { readManifest } from '../../reading/find-archive.ts';
 import type { FoundPoint } from '../../reading/point/found-point.ts';
 import { type OpenPoint, openPoint } from '../../reading/point/open-point.ts';
 import { changeOfRecipients } from '../change-of-recipients.ts';
+import { obstacleToJoining } from '../locks.ts';
 import { archiveName, type Migration } from '../migration.ts';
-import { missingPack } from './missing-objects.ts';
+import { missingPack, unlockedIn } from './missing-objects.ts';
 import { manifestsOfVolume, type VolumeManifest } from './volume-manifests.ts';
 
 export interface Parent {
@@ -70,7 +71,7 @@ const MAX_DELTAS = 2;
 /** @returns why the point must be a base, although it has an older point; `null` if nothing requires it. */
 function reasonForBase(
   { snapshot, point, differedAt }: PointManifest,
-  { settings, snapshot: own }: Migration,
+  { settings, snapshot: own, lockTerms }: Migration,
 ): string | null {
   const { baseEvery } = settings.incremental ?? { baseEvery: null };
   const { baseBytes, deltaBytes } = point.chain;
@@ -78,6 +79,8 @@ function reasonForBase(
   if (point.storageClass !== settings.storageClass)
     return `the packs of ${snapshot.id} are stored as ${point.storageClass}, not as ${settings.storageClass}`;
   if (point.cipher !== cipherOf(settings.encryption)) return `the encryption of ${snapshot.id} is ${point.cipher}`;
+  const unjoinable = obstacleToJoining(chainLock(point.chain), lockTerms);
+  if (unjoinable !== null) return unjoinable;
   if (baseEvery !== null && point.depth + 1 >= baseEvery) return `every ${baseEvery} points begin with a base`;
   if (deltaBytes > MAX_DELTAS * baseBytes)
     return `the points since the base have stored more than ${MAX_DELTAS} times its bytes`;
@@ -102,7 +105,9 @@ async function obstacleTo(found: FoundPoint, { services, settings, signal }: Mig
     const check = { ...services, signal, streams: settings.uploadStreams, sessionKey: null };
     const opened = await openPoint(found, check);
     const missing = await missingPack(opened, check);
-    return missing === null ? { found, opened } : `${id} needs a pack, but ${missing}`;
+    if (missing !== null) return `${id} needs a pack, but ${missing}`;
+    const unlocked = await unlockedIn(opened, check);
+    return unlocked === null ? { found, opened } : `${id} needs an object, but ${unlocked}`;
   } catch (thrown) {
     return `${id} cannot be continued: ${lastingFailure(thrown).message}`;
   }

@@ -5,6 +5,7 @@ import { type DeviceProof, type ManifestDisk, manifestSnapshot } from '../../../
 import { objectMetadata } from '../../../archive/metadata.ts';
 import { type BlockList, encodeBlockList } from '../../../archive/points/block-list.ts';
 import {
+  type ChainFacts,
   encodePointManifest,
   type GenerationNote,
   POINT_FORMAT,
@@ -16,6 +17,7 @@ import {
 import { encodeMap } from '../../../archive/points/point-map.ts';
 import { objectTags } from '../../../archive/tags.ts';
 import { BLOCK_BYTES } from '../../../cloud/blocks.ts';
+import type { ObjectLock } from '../../../cloud/object-lock.ts';
 import { SnapError } from '../../../errors.ts';
 import { now } from '../../../lib/clock.ts';
 import { inParallel } from '../../../lib/parallel.ts';
@@ -24,6 +26,7 @@ import { neededPacks } from '../../reading/point/needed-packs.ts';
 import { isAsStored } from '../../reading/point/open-point.ts';
 import type { Disk } from '../../source/read-disk.ts';
 import type { Source } from '../../source/snapshot-disk.ts';
+import { assertAllLocked, assertLocked } from '../locks.ts';
 import { archiveName, type Migration } from '../migration.ts';
 import { encryptBytes } from '../object/encrypt.ts';
 import type { Changes } from './changes.ts';
@@ -43,7 +46,10 @@ export interface PointDraft extends Pick<PointFacts, 'how' | 'reason'> {
   readonly recorded: RecordedBlocks;
 }
 
-/** @throws SnapError `DIFFERS` if a pack that the point needs is missing or was replaced; then there is no manifest. */
+/**
+ * @throws SnapError `DIFFERS` if a pack that the point needs is missing or was replaced, `NOT_LOCKED` if an object lacks its
+ *   lock; then there is no manifest.
+ */
 export async function commitPoint(migration: Migration, draft: PointDraft): Promise<void> {
   const { snapshot, signal, claim } = migration;
   const { disk, parent, changes, recorded } = draft;
@@ -56,6 +62,7 @@ export async function commitPoint(migration: Migration, draft: PointDraft): Prom
       : null;
   const map = await storeDocument(migration, draft.name, 'map', await encodeMap(made.map, snapshot.id));
   await assertPacksAreThere(migration, draft, made, list);
+  if (migration.lock) await assertDocumentsLocked(migration, migration.lock, own ? [own, map] : [map]);
   const point = factsOf(migration, draft, { map, own, generations: notesOf(made, own, draft) });
   signal.throwIfAborted();
   claim.confirm();
@@ -78,8 +85,9 @@ async function storeDocument(
   return { key, etag, bytes };
 }
 
-const factsFor = ({ snapshot, settings }: Migration, key: string) => ({
+const factsFor = ({ snapshot, settings, lock }: Migration, key: string) => ({
   key,
+  lock,
   metadata: objectMetadata(snapshot, 0, POINT_FORMAT),
   tags: objectTags(snapshot.tags, settings.tagKey).tags,
 });
@@ -97,7 +105,7 @@ async function assertPacksAreThere(
   { map }: NewMap,
   list: BlockList,
 ): Promise<void> {
-  const { services, signal } = migration;
+  const { services, signal, lock } = migration;
   const known = new Map([...(parent?.opened.lists ?? []), list].map((one) => [one.snapshot, one]));
   const lists = map.generations.flatMap((id) => known.get(id) ?? []);
   const documents =
@@ -106,7 +114,7 @@ async function assertPacksAreThere(
   const objects = [...new Set(needed), ...documents.map(({ blocks }) => blocks)];
   await inParallel(objects, CONCURRENCY, signal, async (object, working) => {
     const head = await services.store.head(object.key, { signal: working });
-    if (isAsStored(head, object)) return;
+    if (isAsStored(head, object)) return lock ? assertLocked(head, lock) : undefined;
     throw new SnapError(
       'DIFFERS',
       `${object.key}, which the point needs, is ${head ? 'another object now' : 'missing'}`,
@@ -116,6 +124,18 @@ async function assertPacksAreThere(
     );
   });
 }
+
+const assertDocumentsLocked = (
+  { services, signal }: Migration,
+  lock: ObjectLock,
+  documents: readonly PointDocument[],
+): Promise<void> =>
+  assertAllLocked(
+    documents.map(({ key }) => key),
+    lock,
+    services.store,
+    signal,
+  );
 
 /** The generations of the map, with the block lists in which its blocks are. */
 function notesOf({ used }: NewMap, own: PointDocument | null, { parent }: PointDraft): GenerationNote[] {
@@ -128,7 +148,7 @@ function notesOf({ used }: NewMap, own: PointDocument | null, { parent }: PointD
 }
 
 function factsOf(
-  { snapshot, settings }: Migration,
+  { snapshot, settings, lock }: Migration,
   { how, reason, parent, recorded }: PointDraft,
   { own: list, ...documents }: Pick<PointFacts, 'map' | 'generations'> & { own: PointDocument | null },
 ): PointFacts {
@@ -148,10 +168,13 @@ function factsOf(
     own: { blocks: recorded.indexes.length, packs: recorded.packs.length, storedBytes, list },
     chain: before
       ? { ...before.chain, deltaBytes: before.chain.deltaBytes + storedBytes }
-      : { baseBytes: storedBytes, deltaBytes: 0 },
+      : { baseBytes: storedBytes, deltaBytes: 0, ...noteOfChain(lock) },
     ...documents,
   };
 }
+
+const noteOfChain = (lock: ObjectLock | null): Pick<ChainFacts, 'lockedUntil' | 'lockMode'> =>
+  lock === null ? {} : { lockedUntil: lock.until.toISOString(), lockMode: lock.mode };
 
 function manifestOf(migration: Migration, { source, proof, disk }: PointDraft, point: PointFacts): PointManifest {
   const { snapshot, services } = migration;

@@ -77,7 +77,7 @@ async function orderFor(
   const number = first / MAX_PACK_BLOCKS + 1;
   const key = packKey(name, number, settings.codec.name);
   const { tags } = objectTags(snapshot.tags, settings.tagKey);
-  const facts = { key, metadata: objectMetadata(snapshot, expectedBytes, POINT_FORMAT), tags };
+  const facts = { key, metadata: objectMetadata(snapshot, expectedBytes, POINT_FORMAT), tags, lock: migration.lock };
   return {
     content: {
       kind: 'blocks',

@@ -2,8 +2,16 @@
 import type { Encryption } from '../../../archive/cipher.ts';
 import type { Codec } from '../../../archive/codec.ts';
 import type { Layout } from '../../../archive/key.ts';
+import type { LockMode } from '../../../cloud/object-lock.ts';
 import type { Selection } from './selection.ts';
 import type { VolumeSettings } from './volume.ts';
+
+/** The Object Lock of new archives. */
+export interface LockSettings {
+  mode: LockMode;
+  /** Minimum number of days for which the objects of an archive are locked, counted from the run that completes it: 1 to 36,500. */
+  days: number;
+}
 
 export interface MigrateSettings extends VolumeSettings {
   selection: Selection;
@@ -23,6 +31,8 @@ export interface MigrateSettings extends VolumeSettings {
   concurrentPartitions: number;
   /** Storage class of the data objects. */
   storageClass: string;
+  /** `null` stores objects without a lock. */
+  lock: LockSettings | null;
   /** Parts in flight. */
   uploadStreams: number;
   /** Whether a filesystem that cannot be archived as files is an error; otherwise it is stored as an image. */
