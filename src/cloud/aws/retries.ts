@@ -45,9 +45,16 @@ export class ObservedRetryStrategy extends StandardRetryStrategy {
   }
 }
 
-/** Errors whose status looks transient but that a retry does not resolve. */
+/** Errors that the SDK regards as transient but that a retry does not resolve. */
 const isFinal = ({ error }: RetryErrorInfo): boolean =>
-  error instanceof Error && error.name === 'GlacierExpeditedRetrievalNotAvailable';
+  error instanceof Error && (error.name === 'GlacierExpeditedRetrievalNotAvailable' || isAnswered(error));
+
+/**
+ * Whether the service has accepted the signature, and only then refused. While the clock of this machine is wrong by four
+ * minutes or more, the SDK would repeat every call that fails, because it corrects its offset with each response.
+ */
+const isAnswered = (error: { $metadata?: { httpStatusCode?: number } }): boolean =>
+  [404, 412].includes(error.$metadata?.httpStatusCode ?? 0);
 
 /** A request that is damaged this many times is not damaged by accident. */
 const MAX_DAMAGED_ATTEMPTS = 5;

@@ -53,6 +53,15 @@ test('requests damaged in transit are repeated a few times, and other refusals a
   assert.deepEqual(await attemptsAfter(refused, 'CLIENT_ERROR', 20), []);
 });
 
+test('a missing object is not asked for again because the clock of this machine is wrong', async () => {
+  for (const httpStatusCode of [404, 412]) {
+    const error = Object.assign(errorWith({ name: 'NotFound' }), {
+      $metadata: { httpStatusCode, clockSkewCorrected: true },
+    });
+    assert.deepEqual(await attemptsAfter(error, 'TRANSIENT', 20), []);
+  }
+});
+
 test('a refusal never raises the rate, however small it is', () => {
   fc.assert(
     fc.property(fc.double({ min: 0.01, max: 2000, noNaN: true }), (most) => {
