@@ -3,6 +3,7 @@
  *
  * It names its holder and records what has been stored so far, so that another run can resume the work of a killed one.
  */
+import { ANY_SNAPSHOT_ID } from '../lib/aws-names.ts';
 import type { ProcessIdentity } from '../lib/process-identity.ts';
 import { isManifestObject } from './decode-manifest.ts';
 import { isLockNoteOrNothing, type LockNote } from './lock-note.ts';
@@ -70,7 +71,9 @@ export const claimFolder = (prefix: string): string => `${prefix}${FOLDER}`;
 export const claimKey = (prefix: string, snapshotId: string): string => `${claimFolder(prefix)}${snapshotId}.json`;
 
 /** @returns `null` if it is not the key of a claim. */
-export const snapshotOfClaim = (key: string): string | null => /(snap-[0-9a-f]+)\.json$/.exec(key)?.[1] ?? null;
+export const snapshotOfClaim = (key: string): string | null => CLAIM_KEY.exec(key)?.[1] ?? null;
+
+const CLAIM_KEY = new RegExp(`(${ANY_SNAPSHOT_ID})\\.json$`);
 
 export const newClaim = (content: Omit<Claim, 'format'>): Claim => ({ format: CLAIM_FORMAT, ...content });
 

@@ -1,4 +1,5 @@
 /** The keys of the objects of an archive: `<volume>/<start time> <snapshot>[.<partition>].<layout>.<codec>[.gpg]`. */
+import { ANY_SNAPSHOT_ID, ANY_VOLUME_ID } from '../lib/aws-names.ts';
 import { parseInstant } from '../lib/instant.ts';
 import { CODECS, type CodecName } from './codec.ts';
 
@@ -99,8 +100,8 @@ const CODECS_BY_SUFFIX = new Map<string, CodecName>([
 
 const DATA_KEY = new RegExp(
   [
-    '^(?<prefix>(?:[^]*/)?)(?<volume>vol-[0-9a-f]+)/',
-    '(?<time>\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}[+-]\\d{2}:\\d{2}) (?<snapshot>snap-[0-9a-f]+)',
+    `^(?<prefix>(?:[^]*/)?)(?<volume>${ANY_VOLUME_ID})/`,
+    `(?<time>\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}[+-]\\d{2}:\\d{2}) (?<snapshot>${ANY_SNAPSHOT_ID})`,
     '(?: - (?<description>[^]*?))?(?:\\.p?(?<partition>[1-9]\\d{0,2}))?',
     `\\.(?<layout>tar|img)\\.(?<codec>${[...CODECS_BY_SUFFIX.keys()].join('|')})(?<cipher>\\.gpg)?$`,
   ].join(''),
@@ -163,8 +164,11 @@ export const attemptStem = (key: string): string => key.replace(/(?:(?:blocks|ma
 export const parseAnyKey = (key: string): ArchiveName | null =>
   parseKey(key) ?? parseSmallKey(key) ?? parseGenerationKey(key);
 
-const GENERATION_KEY =
-  /^(?<prefix>(?:.*\/)?)(?<volume>vol-[0-9a-f]+)\/(?<time>\S+) (?<snapshot>snap-[0-9a-f]+)\.[0-9a-f]{8}\.(?:(?<what>blocks|map)\.zst|pack\.\d{4,}\.(?:lz4|zst))(?:\.gpg)?$/s;
+/** The start of a key, up to the snapshot. */
+const STEM = `^(?<prefix>(?:[^]*/)?)(?<volume>${ANY_VOLUME_ID})/(?<time>\\S+) (?<snapshot>${ANY_SNAPSHOT_ID})`;
 
-const SMALL_KEY =
-  /^(?<prefix>(?:.*\/)?)(?<volume>vol-[0-9a-f]+)\/(?<time>\S+) (?<snapshot>snap-[0-9a-f]+)(?<what>\.manifest\.json|(?:\.[1-9]\d{0,2})?\.index\.zst(?:\.gpg)?)$/s;
+const GENERATION_KEY = new RegExp(
+  `${STEM}\\.[0-9a-f]{8}\\.(?:(?<what>blocks|map)\\.zst|pack\\.\\d{4,}\\.(?:lz4|zst))(?:\\.gpg)?$`,
+);
+
+const SMALL_KEY = new RegExp(`${STEM}(?<what>\\.manifest\\.json|(?:\\.[1-9]\\d{0,2})?\\.index\\.zst(?:\\.gpg)?)$`);

@@ -5,6 +5,7 @@
  * Sources: "EBS usage types in AWS billing reports" of the EBS user guide; "Line item columns" and "FOCUS 1.2 with AWS
  * columns" of the Data Exports user guide.
  */
+import { ANY_SNAPSHOT_ID } from '../lib/aws-names.ts';
 import { type CellOf, textOf } from './cell.ts';
 import type { ColumnLayout } from './columns.ts';
 
@@ -41,7 +42,7 @@ function byUsage(usage: string): Charge | null {
   return /snapshot/i.test(usage) ? { is: 'unclear', why: `unknown usage type EBS:${usage}` } : null;
 }
 
-const SNAPSHOT = /^(arn:aws[a-z-]*:ec2:[^:]*:\d*:snapshot\/)?snap-[0-9a-f]+$/;
+const SNAPSHOT = new RegExp(`^(arn:aws[a-z-]*:ec2:[^:]*:\\d*:snapshot/)?${ANY_SNAPSHOT_ID}$`);
 
 /** Classifies rows that have no usage type, or one that is not of EBS. */
 function byResource(cell: CellOf, layout: ColumnLayout, meter: string, isEbs: boolean | null): Charge | null {

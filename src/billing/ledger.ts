@@ -6,6 +6,7 @@
  * snapshots are deleted, so the latest day counts, and only the last few days are kept for each snapshot.
  */
 import type { TrendMonth } from '../costs/analysis.ts';
+import { ANY_SNAPSHOT_ID } from '../lib/aws-names.ts';
 import { dayName, dayOf, daysCovered, daysInMonth, monthName, monthOf } from './days.ts';
 import { ReportPart } from './report-part.ts';
 import type { Usage } from './usage.ts';
@@ -231,7 +232,7 @@ const isWanted = ({ region, account }: Record, { regions, accounts }: Wanted): b
 
 const identityOf = ({ id, region, account, currency, tier }: Record) => ({ id, region, account, currency, tier });
 
-const ARN = /^arn:aws[a-z-]*:ec2:([a-z0-9-]+):(\d*):snapshot\/(snap-[0-9a-f]+)$/;
+const ARN = new RegExp(`^arn:aws[a-z-]*:ec2:([a-z0-9-]+):(\\d*):snapshot/(${ANY_SNAPSHOT_ID})$`);
 
 /** The account in an ARN is the owner, which is not always the account that pays. */
 function resourceOf({ resource, region, account }: Usage): Pick<Record, 'id' | 'region' | 'account'> {

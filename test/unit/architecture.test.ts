@@ -142,8 +142,12 @@ const PLACES: { what: string; pattern: RegExp; only: RegExp }[] = [
   { what: 'timers', pattern: /setTimeout|setInterval/, only: /^src\/(lib\/clock|cli\/render\/ticker)\.ts$/ },
   { what: 'a shell', pattern: /shell: true|execSync\(|\bexec\(`|'(ba|da)?sh'|\/(ba|da)?sh'/, only: /^$/ },
   { what: 'saving progress', pattern: /\.saveProgress\(/, only: /^src\/operations\/migrate\/journal\.ts$/ },
-  { what: 'the pattern of a region', pattern: /\[a-z\]\{2\}\(/, only: /^src\/lib\/aws-names\.ts$/ },
-  { what: 'the pattern of an id', pattern: /\[0-9a-f\]\{17\}/, only: /^src\/lib\/aws-names\.ts$/ },
+  { what: 'the pattern of a region', pattern: /\[a-z\]\{2[,\d]*\}\(/, only: /^src\/lib\/aws-names\.ts$/ },
+  {
+    what: 'the pattern of an id',
+    pattern: /\[0-9a-f\]\{17\}|\b(?:snap|vol|i|ami)-\(?(?:\?:)?(?:\[|\\[dw])/,
+    only: /^src\/lib\/aws-names\.ts$/,
+  },
 ];
 
 for (const { what, pattern, only } of PLACES) {

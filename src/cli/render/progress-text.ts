@@ -1,5 +1,6 @@
 /** The progress of an object as numbers, and as a line that fits on a terminal. */
 import type { ProgressTask } from '../../events.ts';
+import { ANY_SNAPSHOT_ID } from '../../lib/aws-names.ts';
 import { formatBytes, formatDuration } from '../../lib/units.ts';
 
 export interface Progress {
@@ -39,9 +40,10 @@ export function progressLine(task: ProgressTask, elapsedSeconds: number, width: 
   return variants.find((line) => line.length <= width) ?? shortened([percent, left], label, width);
 }
 
+const LAST_PART = new RegExp(`${ANY_SNAPSHOT_ID}[^/]*$`);
+
 /** `vol-1/2026-01-01T00:00:00+00:00 snap-1.2.tar.lz4` → `snap-1.2.tar.lz4` */
-const shortLabel = (label: string): string =>
-  label.slice(label.search(/snap-[0-9a-f]+[^/]*$/) || 0).trimStart() || label;
+const shortLabel = (label: string): string => label.slice(label.search(LAST_PART) || 0).trimStart() || label;
 
 function shortened([percent = '', left = '']: readonly string[], label: string, width: number): string {
   const tail = left === '' ? '' : `  ${left}`;

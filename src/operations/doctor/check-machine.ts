@@ -1,9 +1,11 @@
 /** Checks of this machine: root, programs, filesystems, directories and gpg keys. */
+
 import { accessSync, constants, existsSync, readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { mounterOf } from '../../host/filesystems/mounts.ts';
 import { checkRecipient } from '../../host/gpg-keys.ts';
 import { requireTools, versionOf } from '../../host/tools.ts';
+import { ANY_SNAPSHOT_ID } from '../../lib/aws-names.ts';
 import { now } from '../../lib/clock.ts';
 import { count } from '../../lib/units.ts';
 import { requireRoot, toolsForFiles } from '../shared/preflight.ts';
@@ -78,9 +80,11 @@ function* filesystems({ services }: Examination): Generator<Finding> {
   );
 }
 
+const MOUNT_POINT = new RegExp(`^${ANY_SNAPSHOT_ID}`);
+
 function* directories({ settings }: Examination): Generator<Finding> {
   const { mountPoint } = settings;
-  const left = existsSync(mountPoint) ? readdirSync(mountPoint).filter((name) => /^snap-[0-9a-f]+/.test(name)) : [];
+  const left = existsSync(mountPoint) ? readdirSync(mountPoint).filter((name) => MOUNT_POINT.test(name)) : [];
   if (left.length > 0) {
     yield warning(
       'mount point',

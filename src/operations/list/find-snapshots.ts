@@ -1,14 +1,13 @@
 /** Finds out whether the snapshots of archives still exist. Only their own region and account can tell. */
+
 import type { CallerIdentity } from '../../cloud/ports.ts';
 import { SnapError } from '../../errors.ts';
+import { REGION_PATTERN } from '../../lib/aws-names.ts';
 import type { JudgedArchive } from '../reading/bucket/archive-state.ts';
 import type { Services } from '../shared/services.ts';
 
 /** Errors that leave the answer open. They do not stop a listing, which needs only the bucket. */
 const UNKNOWN_AFTER = ['ACCESS_DENIED', 'CREDENTIALS', 'CLOUD_CALL', 'NOT_SUPPORTED_HERE'];
-
-/** The format of region names. A manifest is untrusted, and the region becomes part of a host name. */
-const REGION = /^[a-z]{2,3}(-[a-z]+)+-\d{1,2}$/;
 
 export interface SnapshotFinder {
   /**
@@ -24,7 +23,8 @@ export function snapshotFinder(services: Services, signal: AbortSignal): Snapsho
   let caller: Promise<CallerIdentity | null> | null = null;
 
   async function idsIn(region: string, archives: readonly JudgedArchive[]): Promise<Set<string> | null> {
-    if (!REGION.test(region)) return null;
+    // A manifest is untrusted, and the region becomes part of a host name.
+    if (!REGION_PATTERN.test(region)) return null;
     const snapshots = regions.get(region) ?? services.snapshotsIn(region);
     regions.set(region, snapshots);
     const ids = [...new Set(archives.map(({ found }) => found.id))];
