@@ -1,26 +1,37 @@
 /** The checks that `doctor` makes in a cloud. They change nothing. */
 import type { Call, NewVolume } from './ports.ts';
 
+/** An enabled lifecycle rule. */
 export interface LifecycleNote {
   id: string;
-  /**
-   * The rule applies to keys with this prefix; empty means all keys. Rules that select only by tag or size are ignored.
-   */
+  /** The rule applies to keys with this prefix; empty means all keys. */
   prefix: string;
-  /** Days after which objects are deleted; `null` means never. */
-  expiresAfter: number | null;
+  /** The rule applies only to objects with all of these tags. */
+  tags: Record<string, string>;
+  /** The rule applies only to objects of more, and of less, than these numbers of bytes; `null` means no limit. */
+  moreThan: number | null;
+  lessThan: number | null;
+  /** When objects are deleted: days after they were written, or at this date; `null` means never. */
+  expires: number | Date | null;
   /** Days after which unfinished uploads are aborted; `null` means never. */
   abortsUploadsAfter: number | null;
-  /** Days after which noncurrent versions are deleted; `null` means never. */
+  /** Days after which all noncurrent versions are deleted; `null` means never, or not all of them. */
   deletesVersionsAfter: number | null;
+  /** The storage classes to which objects are moved. */
+  movesTo: string[];
 }
 
-/** The configuration of a bucket. A property is `null` if the caller may not read it. */
+export interface ObjectLockNote {
+  isEnabled: boolean;
+  /** The default retention, such as `GOVERNANCE for 30 days`; `null` if there is none. */
+  defaultRetention: string | null;
+}
+
+/** The configuration of a bucket. A property is `null` if the caller may not read it, or if the store does not have it. */
 export interface BucketRules {
   region: string | null;
   versioning: 'on' | 'suspended' | 'off' | null;
-  /** The default retention, or `none` if object lock is not configured. */
-  objectLock: string | null;
+  objectLock: ObjectLockNote | null;
   lifecycle: LifecycleNote[] | null;
   /** The time of the response by the clock of the store. */
   answeredAt: Date;

@@ -12,7 +12,7 @@ import {
   PutObjectLockConfigurationCommand,
 } from '@aws-sdk/client-s3';
 import { type ClaimProgress, claimKey, encodeClaim, type Holder, newClaim } from '../../src/archive/claim.ts';
-import { keysIn } from '../support/archives.ts';
+import { enableObjectLock, keysIn } from '../support/archives.ts';
 import { addSnapshotOf } from '../support/disks.ts';
 import { tagsOf, writesIn } from '../support/ec2-state.ts';
 import { addKey, gpgHome } from '../support/gpg.ts';
@@ -103,10 +103,89 @@ test('harmful rules of the bucket are reported', async (t) => {
   assert.match(said, /problem: rule "old" for vol- DELETES archives after 30 days/);
   assert.match(said, /warning: rule "soon" for all keys aborts uploads after 1 day,/);
   assert.match(said, /warning: on, without a lifecycle rule for old versions/);
-  assert.match(said, /warning: default retention COMPLIANCE 90/);
-  assert.doesNotMatch(said, /"off"/);
+  assert.match(said, /warning: enabled, with the default retention COMPLIANCE for 90 days/);
+  assert.doesNotMatch(said, /"off"|"logs"/);
   const elsewhere = await examine(lab, ['--prefix', 'team']);
   assert.doesNotMatch(elsewhere.done.stdout, /"old"/);
+});
+
+/** The findings of a check as lines. */
+const linesOf = (findings: readonly Finding[], wanted: string): string[] =>
+  findings.filter(({ check }) => check === wanted).map(({ verdict, detail }) => `${verdict}: ${detail}`);
+
+async function setRules(lab: TestLab, ...Rules: object[]): Promise<void> {
+  const enabled = Rules.map((rule) => ({ Status: 'Enabled', Filter: { Prefix: '' }, ...rule }));
+  const lifecycle = {
+    Bucket: BUCKET,
+    LifecycleConfiguration: { Rules: [...RULES.LifecycleConfiguration.Rules, ...enabled] },
+  };
+  await lab.s3.send(new PutBucketLifecycleConfigurationCommand(lifecycle as never));
+}
+
+test('rules are judged by what they do to archives', async (t) => {
+  const { lab } = await goodNight(t);
+  await enableObjectLock(lab);
+  const tag = { Key: 'team', Value: 'red' };
+  await setRules(
+    lab,
+    { ID: 'date', Expiration: { Date: new Date('2030-01-01T00:00:00Z') } },
+    { ID: 'large', Filter: { ObjectSizeGreaterThan: 1_000_000 }, Expiration: { Days: 1 } },
+    { ID: 'one', Filter: { Prefix: 'vol-0123/' }, Expiration: { Days: 7 } },
+    { ID: 'red', Filter: { Tag: tag }, Expiration: { Days: 7 } },
+    { ID: 'both', Filter: { And: { Prefix: 'vol-', Tags: [tag] } }, Expiration: { Days: 8 } },
+    { ID: 'deep', Transitions: [{ Days: 1, StorageClass: 'DEEP_ARCHIVE' }] },
+    { ID: 'cool', Transitions: [{ Days: 1, StorageClass: 'GLACIER_IR' }] },
+    { ID: 'markers', Expiration: { ExpiredObjectDeleteMarker: true } },
+    { ID: 'claims', Filter: { Prefix: '.snap-to-s3/' }, Expiration: { Days: 30 } },
+    { ID: 'newest', NoncurrentVersionExpiration: { NoncurrentDays: 30, NewerNoncurrentVersions: 2 } },
+  );
+  const { done, findings } = await examine(lab);
+  assert.equal(done.code, 1, done.stdout);
+  const lines = linesOf(findings, 'lifecycle').join('\n');
+  for (const expected of [
+    /^problem: rule "date" for all keys DELETES archives on 2030-01-01$/m,
+    /^problem: rule "large" for all keys and objects of more than 1000000 bytes DELETES archives after 1 day$/m,
+    /^problem: rule "one" for vol-0123\/ DELETES archives after 7 days$/m,
+    /^warning: rule "red" for all keys and objects with the tag team=red DELETES the archives of snapshots with this tag/m,
+    /^warning: rule "both" for vol- and objects with the tag team=red DELETES/m,
+    /^warning: rule "deep" for all keys moves objects to DEEP_ARCHIVE, also manifests/m,
+  ])
+    assert.match(lines, expected);
+  assert.doesNotMatch(lines, /"cool"|"markers"|"claims"|"newest"/);
+  assert.match(linesOf(findings, 'versioning').join(), /^warning: on, without a lifecycle rule for old versions/);
+  assert.deepEqual(linesOf(findings, 'object lock'), ['ok: enabled, without a default retention']);
+});
+
+test('rules that only abort uploads and delete old versions are good', async (t) => {
+  const { lab } = await goodNight(t);
+  assert.match(linesOf((await examine(lab)).findings, 'object lock').join(), /^ok: not enabled: migrate would refuse/);
+  await enableObjectLock(lab, 30);
+  await setRules(lab, { ID: 'old', NoncurrentVersionExpiration: { NoncurrentDays: 30 } });
+  const { done, findings } = await examine(lab);
+  assert.equal(done.code, 0, done.stdout);
+  assert.deepEqual(linesOf(findings, 'lifecycle'), ['ok: 2 rules for the archives; unfinished uploads are aborted']);
+  assert.deepEqual(linesOf(findings, 'versioning'), ['ok: on; a lifecycle rule deletes old versions']);
+  assert.match(
+    linesOf(findings, 'object lock').join(),
+    /^warning: enabled, with the default retention GOVERNANCE for 30 days/,
+  );
+});
+
+test('what may not be read of the configuration is not judged', async (t) => {
+  const { lab } = await goodNight(t);
+  await enableObjectLock(lab);
+  await setRules(lab, { ID: 'all', Expiration: { Days: 1 } });
+  const allowed = { Effect: 'Allow' as const, Action: '*', Resource: '*' };
+  const hidden = ['s3:GetLifecycleConfiguration', 's3:GetBucketObjectLockConfiguration'];
+  const Statement = [allowed, { Effect: 'Deny' as const, Action: hidden, Resource: '*' }];
+  const { accessKeyId, secretAccessKey } = await lab.control.addIdentity('reader', { Statement });
+  const env = { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey };
+  const { findings } = await examine(lab, [], env);
+  for (const check of ['lifecycle', 'object lock'])
+    assert.deepEqual(linesOf(findings, check), ['warning: not checked: the permission is missing']);
+  assert.deepEqual(linesOf(findings, 'versioning'), [
+    'ok: on; whether a lifecycle rule deletes old versions was not checked',
+  ]);
 });
 
 test('a new snapshot left by an interrupted restore is reported with advice', async (t) => {

@@ -1,7 +1,9 @@
 /** Dry runs and the configuration of the bucket, for `doctor`. */
 import { now } from '../../lib/clock.ts';
-import type { Examiner, LifecycleNote } from '../examiner.ts';
+import { count } from '../../lib/units.ts';
+import type { Examiner, LifecycleNote, ObjectLockNote } from '../examiner.ts';
 import { answeredAt } from './clients.ts';
+import { fromTagList } from './ec2/tag-list.ts';
 import { createInput } from './ec2/volumes.ts';
 import { isAwsError, translateErrors } from './errors.ts';
 import { headBucket } from './s3/archive-store.ts';
@@ -16,6 +18,8 @@ import {
   GetBucketVersioningCommand,
   GetObjectLockConfigurationCommand,
   type LifecycleRule,
+  type NoncurrentVersionExpiration,
+  type ObjectLockConfiguration,
   type S3Client,
 } from './sdk.ts';
 
@@ -50,11 +54,10 @@ export function awsExaminer(ec2: EC2Client, s3: S3Client, settings: StoreSetting
         const lifecycle = await unlessHidden(() =>
           s3.send(new GetBucketLifecycleConfigurationCommand(bucket), options),
         );
-        const retention = lock?.ObjectLockConfiguration?.Rule?.DefaultRetention;
         return {
           region: head.BucketRegion ?? null,
           versioning: versioning && versioningOf(versioning.Status),
-          objectLock: lock && (retention ? `${retention.Mode} ${retention.Days ?? retention.Years}` : 'none'),
+          objectLock: lock && lockNoteOf(lock.ObjectLockConfiguration),
           lifecycle: lifecycle && (lifecycle.Rules ?? []).filter(({ Status }) => Status === 'Enabled').map(toNote),
           answeredAt: answeredAt(head) ?? now(),
         };
@@ -84,10 +87,34 @@ async function unlessHidden<T extends object>(call: () => Promise<T>): Promise<P
 const versioningOf = (status: string | undefined) =>
   status === 'Enabled' ? ('on' as const) : status === 'Suspended' ? ('suspended' as const) : ('off' as const);
 
-const toNote = (rule: LifecycleRule): LifecycleNote => ({
-  id: rule.ID ?? 'unnamed',
-  prefix: rule.Filter?.Prefix ?? rule.Filter?.And?.Prefix ?? rule.Prefix ?? '',
-  expiresAfter: rule.Expiration?.Days ?? (rule.Expiration?.Date ? 0 : null),
-  abortsUploadsAfter: rule.AbortIncompleteMultipartUpload?.DaysAfterInitiation ?? null,
-  deletesVersionsAfter: rule.NoncurrentVersionExpiration?.NoncurrentDays ?? null,
-});
+function lockNoteOf(configuration: ObjectLockConfiguration | undefined): ObjectLockNote {
+  const { Mode, Days, Years } = configuration?.Rule?.DefaultRetention ?? {};
+  const time = Years === undefined ? count(Days ?? 0, 'day') : count(Years, 'year');
+  return {
+    isEnabled: configuration?.ObjectLockEnabled === 'Enabled',
+    defaultRetention: Mode === undefined ? null : `${Mode} for ${time}`,
+  };
+}
+
+/** Earlier rules have their prefix outside of the filter. */
+function toNote({ ID: id = 'unnamed', Filter, Prefix, ...rule }: LifecycleRule): LifecycleNote {
+  const { And, Tag: tag, ...single } = Filter ?? {};
+  const limits = { ...single, ...And };
+  return {
+    id,
+    prefix: limits.Prefix ?? Prefix ?? '',
+    tags: fromTagList(And?.Tags ?? (tag ? [tag] : [])),
+    moreThan: limits.ObjectSizeGreaterThan ?? null,
+    lessThan: limits.ObjectSizeLessThan ?? null,
+    expires: rule.Expiration?.Days ?? rule.Expiration?.Date ?? null,
+    abortsUploadsAfter: rule.AbortIncompleteMultipartUpload?.DaysAfterInitiation ?? null,
+    deletesVersionsAfter: deletionOf(rule.NoncurrentVersionExpiration),
+    movesTo: (rule.Transitions ?? []).flatMap(({ StorageClass }) => StorageClass ?? []),
+  };
+}
+
+/** A rule that keeps a number of versions never deletes the newest of them. */
+const deletionOf = ({
+  NoncurrentDays,
+  NewerNoncurrentVersions = 0,
+}: NoncurrentVersionExpiration = {}): number | null => (NewerNoncurrentVersions > 0 ? null : (NoncurrentDays ?? null));

@@ -53,6 +53,8 @@ export {
   ListObjectsV2Command,
   ListPartsCommand,
   type ListPartsCommandOutput,
+  type NoncurrentVersionExpiration,
+  type ObjectLockConfiguration,
   type Part,
   PutObjectCommand,
   type PutObjectCommandInput,
