@@ -70,6 +70,7 @@ export async function awsServices(choices: AwsChoices, host: Host, env: NodeJS.P
     newSnapshots: awsNewSnapshots(ebs, ec2),
     rateLimiter,
     directAccess: { ...settings, blockRate },
+    bucketAccess: { ...settings, ...ownerOf(choices), bucket: choices.bucket },
     volumes: awsVolumes(ec2),
     store: s3ArchiveStore(s3, storeSettings(choices)),
     examiner: awsExaminer(ec2, s3.control, storeSettings(choices)),
@@ -161,8 +162,11 @@ const storeSettings = (choices: AwsChoices): StoreSettings => ({
   tagAfterUpload: choices.endpointUrl !== undefined,
   ...(choices.sse === undefined ? {} : { sse: choices.sse }),
   ...(choices.sseKmsKeyId === undefined ? {} : { sseKmsKeyId: choices.sseKmsKeyId }),
-  ...(choices.expectedBucketOwner === undefined ? {} : { expectedBucketOwner: choices.expectedBucketOwner }),
+  ...ownerOf(choices),
 });
+
+const ownerOf = ({ expectedBucketOwner }: AwsChoices): Pick<StoreSettings, 'expectedBucketOwner'> =>
+  expectedBucketOwner === undefined ? {} : { expectedBucketOwner };
 
 /** A volume can only be attached to an instance of its own region. */
 function sameRegion(instance: Instance, region: string): Instance {

@@ -13,6 +13,11 @@ export type RestoreEvent =
       /** Stored bytes that were read, including the index. */
       fetchedBytes: number;
       seconds: number;
+      /**
+       * `blocks` for files out of an image: every block that was read was compared with its hash. The files have no hashes of
+       * their own. Absent if everything that was restored was compared.
+       */
+      verified?: 'blocks';
     }
   | { code: 'volume.restored'; snapshot: string; volume: string; sizeGiB: number; availabilityZone: string }
   | { code: 'boot-loader.missing'; snapshot: string; reason: string }

@@ -1,43 +1,42 @@
 /**
- * A disk whose blocks are fetched from a snapshot when they are read. All other blocks are fetched ahead, each of them
- * once. A sparse scratch file keeps the fetched blocks and everything that is written.
+ * A disk whose blocks are fetched from a source when they are read. A sparse scratch file keeps the fetched blocks, each of
+ * which is fetched once, and everything that is written.
  */
 import { type FileHandle, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { BLOCK_BYTES, type SnapshotBlocks } from '../cloud/blocks.ts';
+import { BLOCK_BYTES } from '../cloud/blocks.ts';
+import type { Call } from '../cloud/ports.ts';
 import { SnapError } from '../errors.ts';
-import type { BlockRateLimiter } from '../transfer/rate-limiter.ts';
-import { WrittenBlockPages } from './written-block-pages.ts';
+import type { BlockSource, FetchedBlock } from './block-source.ts';
+import type { WrittenBlockPages } from './written-block-pages.ts';
 
 export interface LazyDiskOptions {
-  blocks: SnapshotBlocks;
+  source: BlockSource;
   snapshotId: string;
   /** Size of the disk in bytes. */
   bytes: number;
   /** Path of a file that does not exist yet. */
   scratch: string;
-  rateLimiter: BlockRateLimiter;
-  /** Maximum number of blocks in flight that are fetched ahead. */
-  inFlight: number;
-  signal: AbortSignal;
+  /** What to do without a scratch file, as the end of a hint. */
+  otherwise: string;
 }
 
 /** The place of the content of a block. */
 const LOCATION = {
   /** It has to be fetched. */
-  snapshot: 0,
+  source: 0,
   /** It is in the scratch file. */
   scratch: 1,
-  /** The block was never written, so it is zeros and the scratch file need not be read. */
+  /** The block is zeros, and the scratch file need not be read. */
   absent: 2,
 };
 
 export class LazyDisk {
   readonly #options: LazyDiskOptions;
   readonly #scratch: FileHandle;
-  readonly #written: WrittenBlockPages;
   readonly #locations: Uint8Array;
-  readonly #inFlight = new Map<number, Promise<void>>();
+  /** The groups that are being fetched, with the blocks of each that turn out to be unreadable. */
+  readonly #inFlight = new Map<number, Promise<ReadonlyMap<number, Error>>>();
   #zeros = Buffer.alloc(0);
   /** Index of the block after the last one that was read. Blocks are fetched ahead from here. */
   #ahead = 0;
@@ -45,7 +44,6 @@ export class LazyDisk {
   private constructor(options: LazyDiskOptions, scratch: FileHandle) {
     this.#options = options;
     this.#scratch = scratch;
-    this.#written = new WrittenBlockPages(options.blocks, options.snapshotId);
     this.#locations = new Uint8Array(Math.ceil(options.bytes / BLOCK_BYTES));
   }
 
@@ -55,7 +53,7 @@ export class LazyDisk {
     return new LazyDisk(options, scratch);
   }
 
-  /** Reads bytes. The result is shorter than `length` only at the end of the disk. @throws like `SnapshotBlocks` */
+  /** Reads bytes. The result is shorter than `length` only at the end of the disk. @throws like the source */
   async read(offset: number, length: number): Promise<Buffer> {
     const available = Math.max(0, Math.min(length, this.#options.bytes - offset));
     if (available === 0) return Buffer.alloc(0);
@@ -74,14 +72,24 @@ export class LazyDisk {
     await this.#keep(data, data.length, offset);
   }
 
-  /** Fetches all remaining blocks. @throws like `SnapshotBlocks`, or the reason of the signal */
-  async fetchAhead(): Promise<void> {
+  /**
+   * Fetches blocks that may be read later. Nothing is reported about those that cannot be read: reading them fails.
+   * @param first the first of them, @param end the one after the last.
+   */
+  prefetch(first: number, end: number): void {
+    const last = Math.min(end, this.#locations.length);
+    for (let index = first; index < last; index++) this.#block(index).catch(() => {});
+  }
+
+  /** Fetches all remaining written blocks. @throws like the source, or the reason of the signal */
+  async fetchAhead(written: WrittenBlockPages, { inFlight, ...call }: Call & { inFlight: number }): Promise<void> {
     const fetching = new Set<Promise<void>>();
-    for (let index = await this.#nextAhead(); index !== null; index = await this.#nextAhead()) {
+    const next = () => this.#nextAhead(written, call);
+    for (let index = await next(); index !== null; index = await next()) {
       const fetched = this.#block(index).finally(() => fetching.delete(fetched));
       fetched.catch(() => {});
       fetching.add(fetched);
-      if (fetching.size >= this.#options.inFlight) await Promise.race(fetching);
+      if (fetching.size >= inFlight) await Promise.race(fetching);
     }
     await Promise.all(fetching);
   }
@@ -104,28 +112,37 @@ export class LazyDisk {
   }
 
   /** Fetches a block at most once, because fetching it again would undo writes. */
-  #block(index: number): Promise<void> {
-    if (this.#locations[index]) return Promise.resolve();
-    const fetching = this.#inFlight.get(index) ?? this.#fetch(index).finally(() => this.#inFlight.delete(index));
-    this.#inFlight.set(index, fetching);
-    return fetching;
+  async #block(index: number): Promise<void> {
+    if (this.#locations[index]) return;
+    const group = this.#options.source.groupOf(index);
+    if (group === null) {
+      this.#locations[index] = LOCATION.absent;
+      return;
+    }
+    const fetching = this.#inFlight.get(group) ?? this.#fetch(group).finally(() => this.#inFlight.delete(group));
+    this.#inFlight.set(group, fetching);
+    const problem = (await fetching).get(index);
+    if (problem) throw problem;
   }
 
-  async #fetch(index: number): Promise<void> {
-    const { blocks, snapshotId, rateLimiter, signal, bytes } = this.#options;
-    const { blocks: listed } = await this.#written.pageOf(index, { signal });
-    const ref = listed.get(index);
-    if (ref) {
-      await rateLimiter.acquire(snapshotId, signal);
-      const { bytes: data } = await blocks.read(snapshotId, ref, { signal });
-      const start = index * BLOCK_BYTES;
-      await this.#keep(data, Math.min(BLOCK_BYTES, bytes - start), start);
+  /** @returns why blocks of the group cannot be read. */
+  async #fetch(group: number): Promise<ReadonlyMap<number, Error>> {
+    const problems = new Map<number, Error>();
+    for (const { index, content } of await this.#options.source.fetch(group)) {
+      if (content instanceof Error) problems.set(index, content);
+      else if (!this.#locations[index]) await this.#take(index, content);
     }
-    this.#locations[index] = ref ? LOCATION.scratch : LOCATION.absent;
+    return problems;
+  }
+
+  async #take(index: number, content: Exclude<FetchedBlock['content'], Error>): Promise<void> {
+    const start = index * BLOCK_BYTES;
+    if (content) await this.#keep(content, Math.min(BLOCK_BYTES, this.#options.bytes - start), start);
+    this.#locations[index] = content ? LOCATION.scratch : LOCATION.absent;
   }
 
   async #keep(data: Uint8Array, length: number, offset: number): Promise<void> {
-    const { scratch, snapshotId } = this.#options;
+    const { scratch, snapshotId, otherwise } = this.#options;
     try {
       await this.#scratch.write(data, 0, length, offset);
     } catch (cause) {
@@ -134,7 +151,7 @@ export class LazyDisk {
         'NOT_SUPPORTED_HERE',
         `${dirname(scratch)} has no space left for the blocks of ${snapshotId}`,
         {
-          hint: 'set TMPDIR to a directory with more space, use --source volume, or use --dd, which needs none',
+          hint: `set TMPDIR to a directory with more space, ${otherwise}`,
           cause,
         },
       );
@@ -142,16 +159,21 @@ export class LazyDisk {
   }
 
   /** @returns the next written block that has neither been fetched nor is in flight; `null` if there is none. */
-  async #nextAhead(): Promise<number | null> {
+  async #nextAhead(written: WrittenBlockPages, call: Call): Promise<number | null> {
     const start = this.#ahead;
-    return (await this.#nextIn(start, this.#locations.length)) ?? (await this.#nextIn(0, start));
+    const nextIn = (from: number, end: number) => this.#nextIn({ from, end }, written, call);
+    return (await nextIn(start, this.#locations.length)) ?? (await nextIn(0, start));
   }
 
-  async #nextIn(from: number, end: number): Promise<number | null> {
+  async #nextIn(
+    { from, end }: { from: number; end: number },
+    written: WrittenBlockPages,
+    call: Call,
+  ): Promise<number | null> {
     for (let at = from; ; ) {
-      const index = this.#locations.indexOf(LOCATION.snapshot, at);
+      const index = this.#locations.indexOf(LOCATION.source, at);
       if (index < 0 || index >= end) return null;
-      const page = await this.#written.pageOf(index, this.#options);
+      const page = await written.pageOf(index, call);
       at = index;
       for (; at < Math.min(page.to, end); at++) {
         if (this.#locations[at]) continue;

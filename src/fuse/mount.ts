@@ -19,7 +19,11 @@ export async function mountServed(descriptor: number, file: string): Promise<voi
   const mounting = startStage(argv, { stdin: null, stdout: null, others: [descriptor] });
   const outcome = await outcomeWithin(mounting, MOUNT_TIMEOUT);
   if (outcome.exitCode === 0) return;
-  throw new SnapError('MOUNT_FAILED', `mount ${describeOutcome(outcome)}${lastLine(outcome.stderrTail)}`, {
-    hint: 'direct reads of files require root and the kernel module fuse: run modprobe fuse, or use --source volume',
-  });
+  throw new SnapError(
+    'MOUNT_FAILED',
+    `a disk cannot be served as a file: mount ${describeOutcome(outcome)}${lastLine(outcome.stderrTail)}`,
+    {
+      hint: 'it requires root and the kernel module fuse: run modprobe fuse',
+    },
+  );
 }

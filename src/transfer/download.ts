@@ -158,10 +158,15 @@ const MIN_PROGRESS = 64 * KiB;
 
 interface Source {
   object: ObjectReader;
+  /** Name of the bucket, for error messages. */
   bucket: string;
 }
 
-async function fetchRange(source: Source, target: Buffer, start: number, signal: AbortSignal): Promise<Buffer> {
+/**
+ * Reads one range of an object into a buffer, which has the length of the range.
+ * @throws SnapError of the store, or `DOWNLOAD_FAILED` if it makes no progress; the reason of the signal.
+ */
+export async function fetchRange(source: Source, target: Buffer, start: number, signal: AbortSignal): Promise<Buffer> {
   let filled = 0;
   for (let stalled = 0; ; ) {
     const { bytes, cause } = await readOnce(source.object, target.subarray(filled), start + filled, signal);

@@ -58,8 +58,8 @@ const LAYERS: Record<string, readonly string[]> = {
   transfer: ['cloud/ports', 'lib'],
   indexing: ['archive', 'lz4', 'lib'],
   'indexing/indexing-process': ['indexing', 'lib'],
-  fuse: ['transfer', 'cloud/ports', 'lib'],
-  'fuse/serving-process': ['fuse', 'transfer', 'cloud/aws'],
+  fuse: ['archive', 'lz4', 'transfer', 'cloud/ports', 'lib'],
+  'fuse/serving-process': ['fuse', 'transfer', 'cloud/aws', 'cloud/ports'],
   host: ['fuse', 'transfer', 'cloud/ports', 'lib'],
   ...Object.fromEntries(
     Object.entries(OPERATIONS).map(([folder, others]) => [

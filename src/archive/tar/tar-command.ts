@@ -11,23 +11,38 @@
  * save a few percent of CPU, but an extracting tar would stop reading before their padding, and the decompressor before
  * it would die of SIGPIPE, which counts as a failure with `pipefail`.
  */
-export function tarCommand(directory: string): string[] {
-  return [
-    'tar',
-    '--create',
-    '--format=pax',
-    '--numeric-owner',
-    '--acls',
-    '--selinux',
-    '--xattrs',
-    '--xattrs-include=*',
-    '--sparse',
-    '--totals',
-    '--file=-',
-    `--directory=${directory}`,
-    '.',
-  ];
+export const tarCommand = (directory: string): string[] => [...createCommand(directory), '.'];
+
+const createCommand = (directory: string): string[] => [
+  'tar',
+  '--create',
+  '--format=pax',
+  '--numeric-owner',
+  '--acls',
+  '--selinux',
+  '--xattrs',
+  '--xattrs-include=*',
+  '--sparse',
+  '--totals',
+  '--file=-',
+  `--directory=${directory}`,
+];
+
+/** Files with the names to archive, each of which begins with `./` and ends with a byte of zero. */
+export interface NameLists {
+  /** Directories without what is in them. */
+  above: string;
+  /** Files, and directories with everything below them. */
+  wanted: string;
 }
+
+/** Returns the command that archives some files below a directory in the same way. */
+export const tarCommandFor = (directory: string, { above, wanted }: NameLists): string[] => [
+  ...createCommand(directory),
+  ...['--null', '--verbatim-files-from'],
+  ...['--no-recursion', `--files-from=${above}`],
+  ...['--recursion', `--files-from=${wanted}`],
+];
 
 /** Returns the length of the stream in bytes from `Total bytes written: 30003200 (29MiB, 129GiB/s)`. */
 export function readTarTotal(stderr: string): number | null {

@@ -105,8 +105,8 @@ const EXIT_STATUS = exitStatusHelp([EXIT.nothingToDo, EXIT.claimedElsewhere, EXI
 });
 
 const DESCRIPTION = [
-  'Restores an archive. --to-dir restores files with all their attributes. --to-file and --to-device write an image of a disk or of',
-  'one partition. --to-snapshot creates an EBS snapshot through the EBS direct APIs, without a volume, root or an instance, and',
+  'Restores an archive. --to-dir restores files with all their attributes; out of an image, it reads only the blocks that they need,',
+  'through FUSE, as root. --to-file and --to-device write an image of a disk or of one partition. --to-snapshot creates an EBS snapshot through the EBS direct APIs, without a volume, root or an instance, and',
   'restores tags and description. --to-volume creates an EBS volume, as root on an instance, with the partition table, filesystems,',
   'files and boot code of the original. Every byte is compared with the hashes, checksums and lengths in the archive. If anything',
   'differs, the exit code is 12: an image is deleted, and a directory stays marked as unfinished. Archives of version 0 can be restored',

@@ -13,6 +13,7 @@ import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync, realpat
 import { basename, join } from 'node:path';
 import { SnapError } from '../../errors.ts';
 import { waitFor } from '../../lib/wait.ts';
+import { runTool } from '../../transfer/run-tool.ts';
 
 export interface FoundDevice {
   /** The canonical path, e.g. `/dev/nvme1n1`. */
@@ -170,3 +171,11 @@ export const sectorsWritten = (path: string): number =>
       .trim()
       .split(/\s+/)[6],
   );
+
+/** Sectors that the kernel reads ahead, which leads to requests of 1 MiB. */
+const READ_AHEAD = '2048';
+
+/** Lets the kernel read ahead on a device, or only what is needed. Files that are open already keep what they had. */
+export async function setReadAhead(path: string, isAhead: boolean, signal: AbortSignal): Promise<void> {
+  await runTool(['blockdev', '--setra', isAhead ? READ_AHEAD : '0', path], { signal });
+}

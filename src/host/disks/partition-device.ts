@@ -7,13 +7,19 @@ import { deviceSize, deviceStart } from '../devices/block-devices.ts';
 import { attachLoop, type LoopDevice } from '../devices/loop-devices.ts';
 import type { Partition } from './partition-table.ts';
 
-export async function openPartition(disk: string, partition: Partition, signal: AbortSignal): Promise<LoopDevice> {
+/** @param options further options of losetup(8) for a loop device. */
+export async function openPartition(
+  disk: string,
+  partition: Partition,
+  signal: AbortSignal,
+  options: readonly string[] = [],
+): Promise<LoopDevice> {
   const node = kernelNode(disk, partition.number);
   if (existsSync(node) && deviceSize(node) === partition.size && deviceStart(node) === partition.start) {
     return { path: node, [Symbol.asyncDispose]: async () => {} };
   }
   signal.throwIfAborted();
-  return attachLoop(disk, [`--offset=${partition.start}`, `--sizelimit=${partition.size}`]);
+  return attachLoop(disk, [`--offset=${partition.start}`, `--sizelimit=${partition.size}`, ...options]);
 }
 
 /** If the name of the disk ends in a digit, a `p` precedes the partition number. */

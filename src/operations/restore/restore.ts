@@ -12,6 +12,7 @@ import { runEach } from '../sharing/run-each.ts';
 import { stopOnInstanceNotice } from '../sharing/stop-on-instance-notice.ts';
 import { restoreFiles } from './files/restore-files.ts';
 import { restoreImage } from './image/restore-image.ts';
+import { isInImage, restoreMounted } from './mounted/restore-mounted.ts';
 import { showRestore } from './plan-restore.ts';
 import { isPoint } from './point/plan-point.ts';
 import { restorePoint } from './point/restore-point.ts';
@@ -42,7 +43,10 @@ export async function restore(settings: RestoreSettings, services: Services, sig
       work: async (archive) => {
         assertNoDuplicates(archive);
         await requireManifest(archive, () => settings.withoutManifest, services, running);
-        if (isPoint(archive)) await restorePoint(archive, settings, services, running);
+        const { target } = settings;
+        if (target.kind === 'directory' && isInImage(archive, settings))
+          await restoreMounted(archive, target, settings, services, running);
+        else if (isPoint(archive)) await restorePoint(archive, settings, services, running);
         else if (settings.dryRun) await showRestore(archive, settings, services, running);
         else await restoreTo(archive, settings, services, running);
         return 'done';

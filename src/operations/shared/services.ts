@@ -5,7 +5,7 @@ import type { Inventory } from '../../cloud/inventory.ts';
 import type { ArchiveStore, Call, CallerIdentity, Instance, Snapshots, Volumes } from '../../cloud/ports.ts';
 import type { Prices } from '../../costs/price-types.ts';
 import type { Host } from '../../events.ts';
-import type { DirectAccess } from '../../fuse/serving-order.ts';
+import type { BucketAccess, DirectAccess } from '../../fuse/serving-order.ts';
 import type { BlockRateLimiter } from '../../transfer/rate-limiter.ts';
 
 /** The services that `analyze` uses. */
@@ -31,6 +31,8 @@ export interface Services {
   rateLimiter: BlockRateLimiter;
   /** The credentials and limits for child processes that read blocks. */
   directAccess: DirectAccess;
+  /** The credentials and limits for child processes that read the bucket. */
+  bucketAccess: BucketAccess;
   store: ArchiveStore;
   examiner: Examiner;
   region: string;

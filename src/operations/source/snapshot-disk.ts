@@ -116,8 +116,11 @@ async function openSnapshotDisk(source: Source, order: Omit<VolumeOrder, 'instan
   const served = await serveDisk({
     snapshotId: snapshot.id,
     size: snapshot.sizeGiB * GiB,
-    dataBytes: snapshot.dataBytes,
-    access: { ...services.directAccess, blockRate: services.directAccess.blockRate / settings.concurrency },
+    source: {
+      kind: 'snapshot',
+      access: { ...services.directAccess, blockRate: services.directAccess.blockRate / settings.concurrency },
+      dataBytes: snapshot.dataBytes,
+    },
     inFlight: settings.blockStreams,
     host: services.host,
     signal,

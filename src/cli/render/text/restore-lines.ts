@@ -65,5 +65,10 @@ function describeIncomplete({ target, messages, ...event }: EventOf<'files.incom
 function describeRestored(event: EventOf<'object.restored'>): string {
   const { target, bytes, files, fetchedBytes, seconds } = event;
   const what = files === null ? formatBytes(bytes) : `${count(files, 'file')}, ${formatBytes(bytes)}`;
-  return `restored to ${target}: ${what} in ${formatDuration(seconds)}, ${formatBytes(fetchedBytes)} read from the bucket, every byte verified`;
+  return `restored to ${target}: ${what} in ${formatDuration(seconds)}, ${formatBytes(fetchedBytes)} read from the bucket, ${VERIFIED[event.verified ?? 'all']}`;
 }
+
+const VERIFIED = {
+  all: 'every byte verified',
+  blocks: 'the hash of every block that was read is right; the files themselves have no hashes',
+};

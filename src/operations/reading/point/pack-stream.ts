@@ -29,11 +29,11 @@ export function packStream({ pack, list, positions }: NeededPack): PackStream {
   const stream: PackStream = { extents: [], runs: [] };
   let [start, last] = [first, first];
   const add = () => {
-    stream.extents.push({ from: list.places[start] ?? 0, to: endOf(pack, list, last) });
+    stream.extents.push({ from: list.places[start] ?? 0, to: endOfFrame(pack, list, last) });
     stream.runs.push(...runsOf(list, start, last + 1, wanted));
   };
   for (const position of positions) {
-    if ((list.places[position] ?? 0) - endOf(pack, list, last) > MAX_GAP) {
+    if ((list.places[position] ?? 0) - endOfFrame(pack, list, last) > MAX_GAP) {
       add();
       start = position;
     }
@@ -43,7 +43,8 @@ export function packStream({ pack, list, positions }: NeededPack): PackStream {
   return stream;
 }
 
-const endOf = (pack: StoredPack, { places }: BlockList, position: number): number =>
+/** @param position of a block in the list. @returns the byte of the pack at which its frame ends. */
+export const endOfFrame = (pack: StoredPack, { places }: BlockList, position: number): number =>
   position + 1 < pack.end ? (places[position + 1] ?? pack.bytes) : pack.bytes;
 
 /** The blocks at the positions from `first` up to, but not including, `end`. */

@@ -4,9 +4,11 @@ import { SnapError } from '../../../errors.ts';
 import { seconds, sleep } from '../../../lib/clock.ts';
 import { startPipeline } from '../../../transfer/pipeline.ts';
 import { closeAll, makePipe } from '../../../transfer/pipes.ts';
+import type { ArchivedObject } from '../../reading/find-archive.ts';
 import type { MemberChoice } from '../../reading/index/choose-members.ts';
 import type { ObjectFindings } from '../../reading/object/object-findings.ts';
 import { writeObject } from '../../reading/object/read-object.ts';
+import type { WriteTarget } from '../../reading/object/sinks.ts';
 import type { ReadContext } from '../../reading/read-context.ts';
 import type { FilesOrder } from '../../shared/settings/restore.ts';
 import type { ArchivedTar } from './plan-files.ts';
@@ -19,16 +21,37 @@ export const SHOWN = 5;
 /** The time to wait for the result of the stream after tar has failed. */
 const GRACE = seconds(3);
 
+export interface Extraction {
+  object: Pick<ArchivedObject, 'key'>;
+  order: FilesOrder;
+  directory: FillableDirectory;
+  /** The members to fetch; `null` without an index. */
+  choice: MemberChoice | null;
+  messages: FirstLines;
+}
+
 /** Waits for the results of both the stream and tar. */
-export async function extractTar(
+export const extractTar = (
   { snapshotId, object }: ArchivedTar,
-  { path, paths, isPrivileged }: FilesOrder,
-  directory: FillableDirectory,
-  { choice, messages }: { choice: MemberChoice | null; messages: FirstLines },
+  extraction: Omit<Extraction, 'object'>,
   check: ReadContext,
-): Promise<ObjectFindings> {
+): Promise<ObjectFindings> =>
+  extractStream(
+    { ...extraction, object },
+    (target, signal) => writeObject(object, snapshotId, target, { ...check, signal }),
+    check.signal,
+  );
+
+type FilesSink = Extract<WriteTarget, { kind: 'files' }>;
+
+/** @param write reads a tar, and writes the members that may be restored to the target. */
+export async function extractStream<Found extends { differenceCount: number }>(
+  { object, order: { path, paths, isPrivileged }, directory, choice, messages }: Extraction,
+  write: (target: FilesSink, signal: AbortSignal) => Promise<Found>,
+  stopped: AbortSignal,
+): Promise<Found> {
   const failed = new AbortController();
-  const signal = AbortSignal.any([check.signal, failed.signal]);
+  const signal = AbortSignal.any([stopped, failed.signal]);
   const ended = new AbortController();
   // A difference in the stream is more informative than the failure of tar. The download is stopped after a short time,
   // because the rest of the stream is useless without tar.
@@ -48,26 +71,20 @@ export async function extractTar(
         () => {},
       ),
     );
-    const rules = {
-      paths,
-      isPrivileged,
-      isCaseInsensitive: directory.isCaseInsensitive,
-      ownNames: [...directory.ownNames, shortcuts.prefix],
-    };
-    const times = await timesKeptIn(path, signal);
-    const { maxBytes } = directory;
-    const target = {
-      kind: 'files' as const,
+    const { isCaseInsensitive, maxBytes } = directory;
+    const ownNames = [...directory.ownNames, shortcuts.prefix];
+    const target: FilesSink = {
+      kind: 'files',
       descriptor: pipe.writeEnd,
-      rules,
+      rules: { paths, isPrivileged, isCaseInsensitive, ownNames },
       maxBytes,
       extents: choice?.part?.extents ?? null,
       cuts: choice?.part?.cuts ?? null,
       records: choice?.records ?? null,
       shortcutPrefix: shortcuts.prefix,
-      times,
+      times: await timesKeptIn(path, signal),
     };
-    const found = await writeObject(object, snapshotId, target, { ...check, signal });
+    const found = await write(target, signal);
     ended.abort();
     closeAll([pipe.writeEnd]);
     pipe.writeEnd = -1;

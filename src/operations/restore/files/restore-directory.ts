@@ -55,6 +55,9 @@ export interface TargetDirectory extends FillableDirectory, Disposable {
   finish(): Promise<void>;
 }
 
+/** What is restored: its key, and what is known about it. */
+export type RestoredObject = Pick<ArchivedObject, 'key' | 'facts'>;
+
 /** The marker in a directory whose restore is not complete. */
 const UNFINISHED = '.snap-to-s3-unfinished';
 
@@ -65,7 +68,7 @@ const HARMLESS = new Set(['lost+found', UNFINISHED]);
 export function examineDirectory(
   path: string,
   snapshotId: string,
-  object: ArchivedObject,
+  object: RestoredObject,
   overwrite: boolean,
 ): FoundDirectory {
   return orTargetErrorNow(path, NOT_WRITABLE, () => {
@@ -87,7 +90,7 @@ export function examineDirectory(
 export async function openDirectory(
   path: string,
   snapshotId: string,
-  object: ArchivedObject,
+  object: RestoredObject,
   overwrite: boolean,
 ): Promise<TargetDirectory> {
   const { freeBytes } = examineDirectory(path, snapshotId, object, overwrite);
@@ -134,7 +137,7 @@ const NOT_WRITABLE = 'specify a directory that this user can write to';
 const nearestExisting = (path: string): string =>
   existsSync(path) || dirname(path) === path ? path : nearestExisting(dirname(path));
 
-const markOf = (snapshot: string, { key, facts }: ArchivedObject): string =>
+const markOf = (snapshot: string, { key, facts }: RestoredObject): string =>
   `${JSON.stringify({ snapshot, key, etag: facts?.etag ?? null })}\n`;
 
 /** @param mark the expected content of the marker; `null` for any. An empty marker is still being written. */
@@ -142,6 +145,15 @@ function isMarked(marker: string, mark: string | null): boolean {
   const found = lstatSync(marker, { throwIfNoEntry: false });
   if (!found?.isFile() || found.size === 0) return false;
   return mark === null || readFileSync(marker, 'utf8') === mark;
+}
+
+/**
+ * Whether a directory may contain an interrupted restore of one or several partitions, whichever they are. Changes nothing.
+ */
+export function mayBeUnfinished(path: string): boolean {
+  if (existsSync(join(path, UNFINISHED))) return true;
+  const content = existsSync(path) && statSync(path).isDirectory() ? contentOf(path) : [];
+  return content.length > 0 && content.every((name) => existsSync(join(path, name, UNFINISHED)));
 }
 
 const contentOf = (path: string): string[] => readdirSync(path).filter((name) => !HARMLESS.has(name));
@@ -179,7 +191,7 @@ export interface ShortcutLinks extends AsyncDisposable {
  * The prefix for symbolic links through which tar reaches paths that are too long. Disposal removes the links, including
  * those of an interrupted restore of the same object.
  */
-export function shortcutLinks(path: string, { key }: ArchivedObject): ShortcutLinks {
+export function shortcutLinks(path: string, { key }: Pick<ArchivedObject, 'key'>): ShortcutLinks {
   // The hash of the key keeps the names from colliding with names in the archive.
   const prefix = `.snap-to-s3-shortcut-${createHash('sha256').update(key).digest('hex').slice(0, 16)}-`;
   return { prefix, [Symbol.asyncDispose]: () => removeLinks(path, prefix) };

@@ -48,9 +48,9 @@ export async function restoreTar(
     if (isAgain && hasToClear) await directory.clear?.(signal);
     const { choice, before } = isAgain ? await choose(first.choice !== null) : first;
     const messages = new FirstLines();
-    const found = await extractTar(tar, order, directory, { choice, messages }, check);
+    const found = await extractTar(tar, { order, directory, choice, messages }, check);
     fetchedBytes += found.fetchedBytes + (choice?.fetchedBytes ?? 0);
-    assertNoDifferences(found, order.path, directory, isAgain);
+    assertAllRestored(found, order.path, directory, isAgain);
     return { found, messages, before };
   };
   const canRepeat = !hasToClear || directory.clear !== null;
@@ -72,8 +72,8 @@ export async function restoreTar(
 }
 
 /** Notifies the host of files that were not restored, or restored without all their attributes. */
-function reportIncomplete(
-  { key, leftOut: { devices, privileges, times } }: ObjectFindings,
+export function reportIncomplete(
+  { key, leftOut: { devices, privileges, times } }: Pick<ObjectFindings, 'key' | 'leftOut'>,
   snapshot: string,
   target: string,
   { lines: messages, count }: FirstLines,
@@ -83,9 +83,11 @@ function reportIncomplete(
   if (count + times > 0) host.notify({ code: 'files.incomplete', snapshot, key, target, messages, count, times });
 }
 
+type FoundDifferences = Pick<ObjectFindings, 'key' | 'differences' | 'differenceCount' | 'isAsStored'>;
+
 /** @throws SnapError `DIFFERS` */
-function assertNoDifferences(
-  { key, differences, differenceCount, isAsStored }: ObjectFindings,
+export function assertAllRestored(
+  { key, differences, differenceCount, isAsStored }: FoundDifferences,
   path: string,
   { isKept }: Pick<FillableDirectory, 'isKept'>,
   isAgain: boolean,

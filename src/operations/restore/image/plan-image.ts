@@ -13,6 +13,14 @@ export interface PieceRange {
   end: number;
 }
 
+/** A piece that contains more than zeros: its blocks from `first` up to, but not including, `end`, and its range of the object. */
+export interface PieceWithData {
+  first: number;
+  end: number;
+  from: number;
+  to: number;
+}
+
 /** The stream of a segment. */
 export interface SegmentStream {
   /** The ranges of the object, and literal bytes, that make up the stream. */
@@ -31,7 +39,6 @@ const MIN_SEGMENT = 64 * MiB;
 export class ImagePlan {
   readonly table: BlockTable;
   readonly #pieces: readonly Place[];
-  /** Whether the pieces are blocks of one lz4 frame, and not frames of their own. */
   readonly #areBlocks: boolean;
 
   /** @returns `null` if the whole object must be read. */
@@ -53,6 +60,21 @@ export class ImagePlan {
     this.table = table;
     this.#pieces = pieces;
     this.#areBlocks = areBlocks;
+  }
+
+  /** Whether the pieces are blocks of one lz4 frame, and not frames of their own. */
+  get areBlocks(): boolean {
+    return this.#areBlocks;
+  }
+
+  piecesWithData(): PieceWithData[] {
+    const found = [];
+    for (let piece = 0; piece < this.whole.end; piece++) {
+      if (this.#isZero(piece)) continue;
+      const [from, to] = [this.#place(piece).stored, this.#place(piece + 1).stored];
+      found.push({ first: this.blockAt(piece), end: this.blockAt(piece + 1), from, to });
+    }
+    return found;
   }
 
   get whole(): PieceRange {

@@ -38,20 +38,18 @@ export interface PointPlanned {
   found: FoundTarget | null;
 }
 
-/** @throws SnapError `NOT_FOUND`, `USAGE` for a target that an incremental archive cannot be restored to. */
+/** @throws SnapError `NOT_FOUND`, `USAGE` for what a point does not have, and for a target that it cannot be restored to. */
 export function assertIsImage(snapshotId: string, settings: RestoreSettings): asserts settings is ImageSettings {
   const { target, partition } = settings;
-  const hint = 'restore the whole disk with --to-file, --to-device or --to-snapshot';
-  if (target.kind === 'directory')
-    throw new SnapError('NOT_FOUND', `${snapshotId} has an incremental archive: the image of a disk, without files`, {
-      hint: `${hint}; files can be copied from a mounted image`,
-    });
+  if (target.kind === 'directory') throw new SnapError('BUG', 'files of a point are restored from its mounted disk');
   if (target.kind === 'volume')
     throw new SnapError('USAGE', `the incremental archive of ${snapshotId} cannot be restored with --to-volume yet`, {
       hint: 'restore it with --to-snapshot, and create a volume from the new snapshot',
     });
   if (partition !== null)
-    throw new SnapError('NOT_FOUND', `the archive of ${snapshotId} has no image of partition ${partition}`, { hint });
+    throw new SnapError('NOT_FOUND', `the archive of ${snapshotId} has no image of partition ${partition}`, {
+      hint: 'restore the whole disk with --to-file, --to-device or --to-snapshot, or files of the partition with --to-dir',
+    });
 }
 
 /** Writes nothing, and does not prompt. @throws SnapError `NOT_FOUND`, `TARGET`, `DIFFERS`, `GPG_KEY` */
