@@ -4,6 +4,7 @@
  */
 import type { BucketEvent } from './events/bucket.ts';
 import type { CostEvent } from './events/costs.ts';
+import type { ExpiryEvent } from './events/expiry.ts';
 import type { RestoreEvent } from './events/restore.ts';
 import type { RunEvent } from './events/run.ts';
 import type { SourceEvent } from './events/source.ts';
@@ -12,6 +13,7 @@ import type { UpkeepEvent } from './events/upkeep.ts';
 
 export type * from './events/bucket.ts';
 export type * from './events/costs.ts';
+export type * from './events/expiry.ts';
 export type * from './events/records.ts';
 export type * from './events/restore.ts';
 export type * from './events/run.ts';
@@ -20,7 +22,15 @@ export type * from './events/storing.ts';
 export type * from './events/upkeep.ts';
 
 /** The events. `snapshot` is always a snapshot id; sizes are in bytes and durations in seconds. */
-export type SnapEvent = RunEvent | SourceEvent | StoringEvent | RestoreEvent | BucketEvent | UpkeepEvent | CostEvent;
+export type SnapEvent =
+  | RunEvent
+  | SourceEvent
+  | StoringEvent
+  | RestoreEvent
+  | BucketEvent
+  | UpkeepEvent
+  | ExpiryEvent
+  | CostEvent;
 
 /** The progress of an object, which the host polls. */
 export interface ProgressTask {

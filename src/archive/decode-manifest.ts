@@ -1,7 +1,7 @@
 /** Decodes manifests. They are untrusted input, so the fields that readers rely on are checked. */
 import { SnapError } from '../errors.ts';
 import { CODECS } from './codec.ts';
-import { isExpiryOrNothing } from './expiry.ts';
+import { isExpiryOrNothing } from './expiry/mark.ts';
 import { parseKey } from './key.ts';
 import { isLockNoteOrNothing } from './lock-note.ts';
 import { MANIFEST_FORMAT, type Manifest, type ManifestDisk, type ManifestObject } from './manifest.ts';

@@ -1,7 +1,7 @@
 /** The manifest. It is written last: an archive without a manifest is unfinished. */
 import type { Snapshot, StoredObject } from '../cloud/ports.ts';
 import type { Codec } from './codec.ts';
-import type { ExpiryMark } from './expiry.ts';
+import type { ExpiryMark } from './expiry/mark.ts';
 import { type Cipher, formatStartTime, type Layout } from './key.ts';
 import type { LockNote } from './lock-note.ts';
 

@@ -1,6 +1,7 @@
 /** Parsers for the values of flags. They throw `InvalidArgumentError`, which commander reports with the flag. */
 import { InvalidArgumentError } from 'commander';
 import { parseInstant } from '../lib/instant.ts';
+import type { WantedTag } from '../operations/shared/settings/archive-filter.ts';
 
 /** A whole number in a range; both limits are allowed. */
 export const wholeNumber =
@@ -56,3 +57,9 @@ export const matching =
 export const collect =
   (read: (text: string) => string) =>
   (text: string, previous: string[] | undefined): string[] => [...(previous ?? []), read(text)];
+
+/** Parses `KEY` or `KEY=VALUE`. */
+export function wantedTag(text: string): WantedTag {
+  const at = text.indexOf('=');
+  return at < 0 ? { key: text, value: null } : { key: text.slice(0, at), value: text.slice(at + 1) };
+}

@@ -6,6 +6,7 @@ import { cleanCommand } from './commands/clean.ts';
 import { compareCommand } from './commands/compare.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { drillCommand } from './commands/drill.ts';
+import { expireCommand } from './commands/expire.ts';
 import { labCommand } from './commands/lab.ts';
 import { listCommand } from './commands/list.ts';
 import { migrateCommand } from './commands/migrate.ts';
@@ -34,6 +35,7 @@ export function buildProgram(context: CliContext, argv: readonly string[]): Comm
     drillCommand,
     analyzeCommand,
     cleanCommand,
+    expireCommand,
     compareCommand,
     doctorCommand,
     labCommand,

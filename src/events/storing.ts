@@ -2,6 +2,8 @@
 import type { DifferenceNote, PackCounts } from './records.ts';
 
 export type StoringEvent =
+  /** A new point was removed, because its parent is going to be removed. */
+  | { code: 'point.withdrawn'; snapshot: string; reason: string }
   /** The blocks that an incremental archive stores were found. */
   | {
       code: 'point.planned';

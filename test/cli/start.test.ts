@@ -46,6 +46,7 @@ const STARTS = [
   { argv: ['migrate', '--help'], exit: 0 },
   { argv: ['restore', '--help-all'], exit: 0 },
   { argv: ['analyze', '--help'], exit: 0 },
+  { argv: ['expire', '--help'], exit: 0 },
   { argv: ['migrate', '--bukket', 'b'], exit: 2 },
   { argv: ['list'], exit: 2 },
   { argv: ['migrate', '--bucket', 'backups', '--all', '--compression-level', '15'], exit: 2 },

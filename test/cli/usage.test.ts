@@ -112,7 +112,17 @@ test('the help of the program and of each command goes to standard output', asyn
 });
 
 /** Commands with options for special cases. */
-const WITH_SPECIAL_OPTIONS = ['migrate', 'validate', 'restore', 'list', 'drill', 'clean', 'doctor', 'analyze'];
+const WITH_SPECIAL_OPTIONS = [
+  'migrate',
+  'validate',
+  'restore',
+  'list',
+  'drill',
+  'clean',
+  'expire',
+  'doctor',
+  'analyze',
+];
 
 test('--help shows the common options; --help-all shows every one', async (t) => {
   const lab = await labForTest(t);

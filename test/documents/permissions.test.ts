@@ -226,6 +226,40 @@ test('clean: its policy suffices; listing needs less', async (t) => {
   assert.deepEqual(await lab.control.leftovers(), []);
 });
 
+test('expire: its policy suffices, and each statement is needed; a restore can pin its archive', async (t) => {
+  const lab = await labForTest(t);
+  const [first] = await makeLineage(lab, [{ write: [0, 5] }, { write: [5] }], TO_MIGRATE);
+  assert.equal((await runMigrate(lab, ['--all', '--incremental', '--source', 'direct'])).code, 0);
+  const policy = policyFor('expire');
+  const as = async (Statement: Document['Statement'], argv: string[]) => {
+    const { accessKeyId, secretAccessKey } = await lab.control.addIdentity('expirer', { ...policy, Statement });
+    const env = { ...lab.env, AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey };
+    return runCli(env, [...argv, '--bucket', BUCKET]);
+  };
+  const expire = ['expire', '--keep-last', '1', '--yes'];
+  for (const { Sid } of policy.Statement) {
+    const refused = await as(
+      policy.Statement.filter((statement) => statement.Sid !== Sid),
+      expire,
+    );
+    assert.equal(refused.code, 1, `${Sid}: ${refused.stdout}`);
+    assert.match(refused.stdout + refused.stderr, /ACCESS_DENIED|AccessDenied|HTTP 403|without the permission to read/);
+  }
+  const marked = await as(policy.Statement, expire);
+  assert.equal(marked.code, 0, marked.stdout + marked.stderr);
+  const reads = policyFor('restore').Statement;
+  const restore = ['restore', first?.snapshotId ?? '', '--to-file', join(lab.directory, 'disk.img')];
+  const unpinned = await as(reads, restore);
+  assert.equal(unpinned.code, 1, unpinned.stderr);
+  assert.match(unpinned.stderr, /was marked for removal .*, and this run may not protect it/);
+  const pinned = await as([...reads, ...policyFor('pin').Statement], restore);
+  assert.equal(pinned.code, 0, pinned.stderr);
+  await lab.control.setClock(new Date(Date.now() + 8 * 86_400_000));
+  const removed = await as(policy.Statement, expire);
+  assert.equal(removed.code, 0, removed.stdout + removed.stderr);
+  assert.match(removed.stdout, /: removed /);
+});
+
 async function cleanAs(lab: TestLab, policy: Policy, argv: string[]) {
   const { accessKeyId, secretAccessKey } = await lab.control.addIdentity('cleaner', policy);
   const env = { ...lab.env, AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey };

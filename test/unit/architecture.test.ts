@@ -37,6 +37,7 @@ const OPERATIONS: Record<string, readonly string[]> = {
   clean: ['shared', 'sharing', 'leftovers'],
   list: ['shared', 'reading'],
   doctor: ['shared', 'sharing', 'leftovers'],
+  expire: ['shared', 'sharing', 'reading', 'marking'],
   analyze: ['shared', 'reading'],
   restore: ['shared', 'sharing', 'thaw', 'reading', 'source'],
   verify: ['shared', 'sharing', 'reading', 'source'],

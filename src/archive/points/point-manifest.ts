@@ -2,7 +2,7 @@
 import type { LockMode, ObjectLock } from '../../cloud/object-lock.ts';
 import { SnapError } from '../../errors.ts';
 import { CODECS, type CodecName } from '../codec.ts';
-import { type ExpiryMark, isExpiryOrNothing } from '../expiry.ts';
+import { type ExpiryMark, isExpiryOrNothing } from '../expiry/mark.ts';
 import { type Cipher, parseGenerationKey } from '../key.ts';
 import { isLockDate, isLockMode } from '../lock-note.ts';
 import { type Manifest, publicDisk } from '../manifest.ts';

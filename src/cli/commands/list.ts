@@ -4,11 +4,10 @@ import { normalisePrefix, parseAnyKey } from '../../archive/key.ts';
 import { EXIT, SnapError } from '../../errors.ts';
 import { SNAPSHOT_ID_PATTERN } from '../../lib/aws-names.ts';
 import { seconds } from '../../lib/clock.ts';
-import type { WantedTag } from '../../operations/shared/settings/archive-filter.ts';
 import type { FilesQuery } from '../../operations/shared/settings/list.ts';
 import { type ArchiveFilterFlags, archiveFilterOptions, toArchiveFilter } from '../archive-filter.ts';
 import type { CliContext } from '../context.ts';
-import { collect, wholeNumber } from '../flag-values.ts';
+import { collect, wantedTag, wholeNumber } from '../flag-values.ts';
 import { exitStatusHelp, INTERRUPTED_ONLY } from '../help.ts';
 import {
   type AwsFlags,
@@ -94,7 +93,7 @@ async function runList(archive: string | undefined, flags: ListFlags, context: C
 
 /** @throws SnapError `USAGE` if flags conflict. */
 function toSearch(flags: ListFlags): Operation {
-  const filter = { ...toArchiveFilter(flags), tags: (flags.tag ?? []).map(toTag) };
+  const filter = { ...toArchiveFilter(flags), tags: (flags.tag ?? []).map(wantedTag) };
   const { find, downloadStreams } = flags;
   const files = toQuery(flags);
   if (!files) {
@@ -161,9 +160,4 @@ function belowRoot(path: string): string {
   const parts = path.split('/').filter((part) => part !== '' && part !== '.');
   if (parts.includes('..')) throw new SnapError('USAGE', `--path ${path}: a path must not contain ..`);
   return Buffer.from(parts.join('/')).toString('latin1');
-}
-
-function toTag(text: string): WantedTag {
-  const at = text.indexOf('=');
-  return at < 0 ? { key: text, value: null } : { key: text.slice(0, at), value: text.slice(at + 1) };
 }

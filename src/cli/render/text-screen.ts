@@ -35,6 +35,11 @@ const ANSWERS = new Set<string>([
   'clean.found',
   'clean.removed',
   'clean.finished',
+  'expiry.planned',
+  'expiry.marked',
+  'expiry.unmarked',
+  'expiry.removed',
+  'expire.finished',
   'doctor.finding',
   'doctor.finished',
 ] satisfies SnapEvent['code'][]);

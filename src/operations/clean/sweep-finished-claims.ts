@@ -20,7 +20,9 @@ export async function sweepFinishedClaims(
   services: Services,
   signal: AbortSignal,
 ): Promise<void> {
-  const claims = await services.store.list(claimFolder(settings.prefix), { signal });
+  const all = await services.store.list(claimFolder(settings.prefix), { signal });
+  // Expiry claims volumes, too.
+  const claims = all.filter((key) => snapshotOfClaim(key) !== null);
   if (claims.length === 0) return;
   const survey = await surveyForRemoval(settings, services, signal);
   const ended = await endedClaims(claims, survey);

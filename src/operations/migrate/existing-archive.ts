@@ -34,6 +34,7 @@ export async function findExisting(
   signal: AbortSignal,
 ): Promise<ExistingArchive | null> {
   const existing = await manifestOf(snapshot, settings, services, signal);
+  if (existing !== 'unreadable') assertNotExpiring(existing, snapshot.id);
   if (existing === 'unreadable') return { action: 'replace', reason: `its manifest cannot be read, and ${ASKED}` };
   if (existing.point) return keepPoint(existing.point, settings, services, signal);
   if (existing.manifest === null) return null;
@@ -47,6 +48,23 @@ export async function findExisting(
   if (change !== null) return { action: 'replace', reason: change };
   if (replaced !== null) throw replacedIndex(snapshot.id, replaced);
   return keep(manifest, missing, settings);
+}
+
+/**
+ * An archive that is going to be removed must not be reported as complete, and what remains of an expired one belongs to
+ * other points.
+ */
+function assertNotExpiring({ manifest, point }: AnyManifest, id: string): void {
+  const expiry = (manifest ?? point)?.content.expiry;
+  if (!expiry) return;
+  const [what, hint] =
+    expiry.state === 'expired'
+      ? ['has expired', 'archive the snapshot under another --prefix']
+      : [
+          'is going to be removed by expire',
+          'change the rules of expire so that they keep it, or use another --prefix',
+        ];
+  throw new SnapError('ARCHIVE_EXISTS', `the archive of ${id} ${what}: it was marked ${expiry.markedAt}`, { hint });
 }
 
 /** @throws SnapError `ARCHIVE_EXISTS`; `DIFFERS` if an object that the point needs is missing or was replaced. */

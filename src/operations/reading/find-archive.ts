@@ -48,7 +48,9 @@ export const NO_MANIFEST: AnyManifest = { manifest: null, point: null };
 
 /** @throws SnapError `NOT_FOUND` if there is no archive, `UNFINISHED`, `MANIFEST` if its manifest cannot be used. */
 export async function findArchive(name: ArchiveName, store: ArchiveStore, signal: AbortSignal): Promise<Archive> {
-  const { manifest, point } = await readManifest(manifestKey(name), name.snapshotId, store, signal);
+  const found = await readManifest(manifestKey(name), name.snapshotId, store, signal);
+  assertNotExpired(found, name.snapshotId);
+  const { manifest, point } = found;
   if (manifest) return withManifest(name.snapshotId, manifest);
   if (point) return ofPoint(point);
   const keys = await keysOf(name.prefix, `${name.volumeId}/`, store, signal);
@@ -58,14 +60,25 @@ export async function findArchive(name: ArchiveName, store: ArchiveStore, signal
 /** @param keys the keys of the objects, which are used only without a manifest. @throws SnapError `NOT_FOUND`, `UNFINISHED` */
 export const archiveOf = async (
   snapshotId: string,
-  { manifest, point }: AnyManifest,
+  found: AnyManifest,
   keys: readonly string[],
   store: HeadStore,
   signal: AbortSignal,
 ): Promise<Archive> => {
+  assertNotExpired(found, snapshotId);
+  const { manifest, point } = found;
   if (point) return ofPoint(point);
   return manifest ? withManifest(snapshotId, manifest) : withoutManifest(snapshotId, keys, store, signal);
 };
+
+/** @throws SnapError `NOT_FOUND` if `expire` has removed the archive, although packs of it may remain. */
+export function assertNotExpired({ manifest, point }: AnyManifest, snapshotId: string): void {
+  const expiry = (manifest ?? point)?.content.expiry;
+  if (expiry?.state !== 'expired') return;
+  throw new SnapError('NOT_FOUND', `the archive of ${snapshotId} has expired: it was marked ${expiry.markedAt}`, {
+    hint: 'what remains of it belongs to other incremental archives; restore one of those, or look for earlier versions of its objects',
+  });
+}
 
 const ofPoint = (point: FoundPoint): Archive => ({
   snapshotId: point.content.snapshot.id,

@@ -5,6 +5,7 @@ import { sweepKilledRuns } from '../../host/volumes/killed-runs.ts';
 import { requireManifest } from '../reading/bucket/origin.ts';
 import { type Archive, assertNoDuplicates } from '../reading/find-archive.ts';
 import { findArchivesById } from '../reading/find-archives.ts';
+import { whilePinned } from '../reading/while-pinned.ts';
 import { LOCKING_TOOL } from '../shared/lock-file.ts';
 import type { Services } from '../shared/services.ts';
 import type { RestoreSettings } from '../shared/settings/restore.ts';
@@ -43,17 +44,27 @@ export async function restore(settings: RestoreSettings, services: Services, sig
       work: async (archive) => {
         assertNoDuplicates(archive);
         await requireManifest(archive, () => settings.withoutManifest, services, running);
-        const { target } = settings;
-        if (target.kind === 'directory' && isInImage(archive, settings))
-          await restoreMounted(archive, target, settings, services, running);
-        else if (isPoint(archive)) await restorePoint(archive, settings, services, running);
-        else if (settings.dryRun) await showRestore(archive, settings, services, running);
-        else await restoreTo(archive, settings, services, running);
+        const work = () => restoreOne(archive, settings, services, running);
+        await (settings.dryRun ? work() : whilePinned(archive, settings, services, running, work));
         return 'done';
       },
       mayBeFree: null,
     }),
   );
+}
+
+async function restoreOne(
+  archive: Archive,
+  settings: RestoreSettings,
+  services: Services,
+  signal: AbortSignal,
+): Promise<void> {
+  const { target } = settings;
+  if (target.kind === 'directory' && isInImage(archive, settings))
+    await restoreMounted(archive, target, settings, services, signal);
+  else if (isPoint(archive)) await restorePoint(archive, settings, services, signal);
+  else if (settings.dryRun) await showRestore(archive, settings, services, signal);
+  else await restoreTo(archive, settings, services, signal);
 }
 
 function toolsFor({ kind }: RestoreSettings['target']): string[] {

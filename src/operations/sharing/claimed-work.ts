@@ -9,7 +9,7 @@ import { thisProcess } from '../../lib/process-identity.ts';
 import type { Services } from '../shared/services.ts';
 import type { Selection } from '../shared/settings/selection.ts';
 import type { VolumeSettings } from '../shared/settings/volume.ts';
-import { awaitEndOfClaim, type HeldClaim, takeClaim } from './claims.ts';
+import { awaitEndOfClaim, type ClaimOrder, type HeldClaim, takeClaim } from './claims.ts';
 import type { WorkOutcome } from './run-each.ts';
 
 export interface ClaimSettings extends VolumeSettings {
@@ -49,15 +49,32 @@ export async function underClaim(
   work: (snapshot: Snapshot, claim: HeldClaim, signal: AbortSignal) => Promise<WorkOutcome>,
 ): Promise<WorkOutcome> {
   const { prefix, tagKey, claimLife: lifeSeconds } = settings;
-  const order = { snapshot, prefix, command, tagKey, holder: processHolder, lifeSeconds };
-  const claim = await takeClaim(order, services.store, signal);
+  const order = { snapshot, prefix, command, tagKey, lifeSeconds };
+  return holdingClaim(order, services, signal, async (claim, running) => {
+    const [fresh] = await services.snapshots.byId([snapshot.id], { signal });
+    if (!fresh) throw new SnapError('NOT_FOUND', `${snapshot.id} has been deleted`);
+    if (!isStillWanted(fresh, settings)) return { skipped: 'already done by another run' };
+    if (claim.isTakenOver) services.host.notify({ code: 'claim.taken-over', snapshot: snapshot.id });
+    return await work(fresh, claim, running);
+  });
+}
+
+/**
+ * Takes a claim, does the work, and releases the claim.
+ * @param work receives a signal that is also aborted when the claim is lost.
+ * @throws SnapError `CLAIMED`, `CLAIM_LOST`, and the errors of the work.
+ */
+export async function holdingClaim<T>(
+  order: Omit<ClaimOrder, 'holder'>,
+  services: Pick<Services, 'store' | 'host'>,
+  signal: AbortSignal,
+  work: (claim: HeldClaim, signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const { lifeSeconds } = order;
+  const claim = await takeClaim({ ...order, holder: processHolder }, services.store, signal);
   using _held = services.host.hold(claimHolding(services.store.bucket, claim.key, lifeSeconds));
   await using _released = { [Symbol.asyncDispose]: () => releaseClaim(claim, lifeSeconds) };
-  const [fresh] = await services.snapshots.byId([snapshot.id], { signal });
-  if (!fresh) throw new SnapError('NOT_FOUND', `${snapshot.id} has been deleted`);
-  if (!isStillWanted(fresh, settings)) return { skipped: 'already done by another run' };
-  if (claim.isTakenOver) services.host.notify({ code: 'claim.taken-over', snapshot: snapshot.id });
-  return await work(fresh, claim, AbortSignal.any([signal, claim.lost]));
+  return await work(claim, AbortSignal.any([signal, claim.lost]));
 }
 
 const claimHolding = (bucket: string, key: string, lifeSeconds: number): Holding => ({

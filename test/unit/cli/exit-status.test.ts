@@ -19,6 +19,7 @@ const DOCUMENTS: Record<string, string> = {
   analyze: 'costs/analyze.md',
   compare: 'costs/compare.md',
   doctor: 'doctor.md',
+  expire: 'expire.md',
 };
 
 const context = { process, finish: () => {}, signal: new AbortController().signal } as unknown as CliContext;
@@ -94,7 +95,7 @@ test('a table of exit codes in a document has those of the help', () => {
   });
   assert.deepEqual(
     tables.map(({ name }) => name),
-    ['drill', 'analyze'],
+    ['drill', 'analyze', 'expire'],
   );
   for (const { name, codes } of tables) assert.deepEqual(codes, codesInHelp(commandNamed(name)), name);
 });

@@ -1,13 +1,14 @@
 /** Events as lines of text for the terminal and for logs. */
 import type { BucketEvent, SnapEvent } from '../../../events.ts';
-import { describeArchive, describeList, describeWithoutManifest } from './archive-lines.ts';
+import { describeArchive, describeList, describeWithoutManifest } from './bucket/archive-lines.ts';
+import { EXPIRY_LINES } from './bucket/expiry-lines.ts';
+import { describeFile, describeFound, describeNotListed, describeSearch } from './bucket/file-lines.ts';
+import { describeShown } from './bucket/shown-archive.ts';
 import { COST_LINES } from './cost-lines.ts';
 import { describeChosen, describeDrill, describeDrilled } from './drill-lines.ts';
-import { describeFile, describeFound, describeNotListed, describeSearch } from './file-lines.ts';
 import { describeError, type Lines } from './line.ts';
 import { RESTORE_LINES } from './restore-lines.ts';
 import { RUN_LINES } from './run-lines.ts';
-import { describeShown } from './shown-archive.ts';
 import { SOURCE_LINES } from './source-lines.ts';
 import { STORING_LINES } from './storing-lines.ts';
 import { UPKEEP_LINES } from './upkeep-lines.ts';
@@ -34,6 +35,7 @@ const LINES: Lines<SnapEvent> = {
   ...RESTORE_LINES,
   ...BUCKET_LINES,
   ...UPKEEP_LINES,
+  ...EXPIRY_LINES,
   ...COST_LINES,
 };
 

@@ -6,6 +6,7 @@ import type { EventOf, Lines } from './line.ts';
 
 export const STORING_LINES: Lines<StoringEvent> = {
   'point.planned': describePoint,
+  'point.withdrawn': (event) => `the new archive was withdrawn, because ${event.reason}; it is stored again`,
   'partition.raw': (event) => `${nameOfPart(event.partition)} is stored as a raw image: ${event.reason}`,
   'partition.recorded': (event) => `${nameOfPart(event.partition)} is recorded, not stored: ${event.reason}`,
   'partition.obstacle': describeObstacle,

@@ -7,6 +7,7 @@
 
 import { randomBytes } from 'node:crypto';
 import { cipherOf } from '../../../archive/cipher.ts';
+import { manifestKey } from '../../../archive/key.ts';
 import type { DeviceProof } from '../../../archive/manifest.ts';
 import { MAX_LISTED_BLOCKS } from '../../../archive/points/block-list.ts';
 import { chainLock } from '../../../archive/points/point-manifest.ts';
@@ -15,6 +16,8 @@ import type { ObjectLock } from '../../../cloud/object-lock.ts';
 import { SnapError } from '../../../errors.ts';
 import { failureOfOne } from '../../../lib/failure-of-one.ts';
 import { formatBytes } from '../../../lib/units.ts';
+import { readManifest } from '../../reading/find-archive.ts';
+import type { FoundPoint } from '../../reading/point/found-point.ts';
 import { type Disk, readDisk } from '../../source/read-disk.ts';
 import { type Source, withSnapshotDisk } from '../../source/snapshot-disk.ts';
 import { readDiskEnds } from '../../source/snapshot-image.ts';
@@ -53,10 +56,45 @@ interface Origin {
   proof: DeviceProof | null;
 }
 
+/** Number of parents that are tried. A parent that `expire` marks meanwhile cannot be continued. */
+const MAX_PARENTS = 3;
+
 async function archiveFrom(migration: Migration, origin: Origin, onComplete: () => Promise<void>): Promise<void> {
+  for (let tried = 0; ; tried++) {
+    await removeUnfinished(migration);
+    const choice = tried < MAX_PARENTS ? await chooseParent(migration) : { parent: null, reason: MARKED_AGAIN };
+    const etag = await storePoint(migration, origin, choice);
+    const problem = choice.parent && (await withdrawalFrom(choice.parent.found, migration));
+    if (problem === null) break;
+    await withdraw(migration, etag, problem);
+  }
+  await onComplete();
+}
+
+const MARKED_AGAIN = 'older points were marked for removal while they were continued';
+
+/**
+ * `expire` may have marked the parent before it could see the new manifest. It then does not know what the new point needs.
+ * @returns why the new point must be withdrawn, as a clause; `null` if it is safe.
+ */
+async function withdrawalFrom({ key, content }: FoundPoint, { services, signal }: Migration): Promise<string | null> {
+  const { id } = content.snapshot;
+  const { point } = await readManifest(key, id, services.store, signal);
+  if (!point) return `the archive of its parent ${id} was removed`;
+  return point.content.expiry ? `its parent ${id} was marked for removal` : null;
+}
+
+/** @param etag of the manifest, which this run has stored. */
+async function withdraw(migration: Migration, etag: string, reason: string): Promise<void> {
+  const { snapshot, services, signal, claim } = migration;
+  claim.confirm();
+  await services.store.removeIf(manifestKey(archiveName(migration)), etag, { signal });
+  services.host.notify({ code: 'point.withdrawn', snapshot: snapshot.id, reason });
+}
+
+/** @returns the ETag of the manifest. */
+async function storePoint(migration: Migration, origin: Origin, choice: ParentChoice): Promise<string> {
   const { snapshot, settings, services, signal, claim } = migration;
-  await removeUnfinished(migration);
-  const choice = await chooseParent(migration);
   const { changes, how, reason } = await findChanges(migration, origin, choice);
   services.host.notify({
     code: 'point.planned',
@@ -75,8 +113,7 @@ async function archiveFrom(migration: Migration, origin: Origin, onComplete: () 
   signal.throwIfAborted();
   claim.confirm();
   const draft: PointDraft = { ...origin, name, how, reason, parent: choice.parent, changes, recorded };
-  await commitPoint(locked, draft);
-  await onComplete();
+  return commitPoint(locked, draft);
 }
 
 /** All objects of a chain have the same lock, so that no lock is ever extended. */

@@ -24,7 +24,7 @@ export interface Parent {
 export type ParentChoice = { parent: Parent; reason: null } | { parent: null; reason: string };
 
 /**
- * Takes the latest point of the volume that is older than the snapshot. Its map, its block lists and the packs that it
+ * Takes the latest point of the volume that is older than the snapshot and is not going to be removed. Its map, its block lists and the packs that it
  * needs must be in the bucket as they were stored.
  */
 export async function chooseParent(migration: Migration): Promise<ParentChoice> {
@@ -56,7 +56,9 @@ async function findOlder(
   { services, signal }: Migration,
 ): Promise<FoundPoint | string | null> {
   try {
-    return (await readManifest(key, id, services.store, signal)).point;
+    const { point } = await readManifest(key, id, services.store, signal);
+    // Its packs may be removed before the new point needs them.
+    return point?.content.expiry ? null : point;
   } catch (thrown) {
     return `the manifest of ${id} cannot be used: ${lastingFailure(thrown).message}`;
   }

@@ -47,10 +47,11 @@ export interface PointDraft extends Pick<PointFacts, 'how' | 'reason'> {
 }
 
 /**
+ * @returns the ETag of the manifest.
  * @throws SnapError `DIFFERS` if a pack that the point needs is missing or was replaced, `NOT_LOCKED` if an object lacks its
  *   lock; then there is no manifest.
  */
-export async function commitPoint(migration: Migration, draft: PointDraft): Promise<void> {
+export async function commitPoint(migration: Migration, draft: PointDraft): Promise<string> {
   const { snapshot, signal, claim } = migration;
   const { disk, parent, changes, recorded } = draft;
   const list = { snapshot: snapshot.id, bytes: disk.device.size, blockBytes: BLOCK_BYTES, ...recorded };
@@ -66,7 +67,7 @@ export async function commitPoint(migration: Migration, draft: PointDraft): Prom
   const point = factsOf(migration, draft, { map, own, generations: notesOf(made, own, draft) });
   signal.throwIfAborted();
   claim.confirm();
-  await storeManifest(migration, manifestOf(migration, draft, point));
+  return storeManifest(migration, manifestOf(migration, draft, point));
 }
 
 async function storeDocument(
@@ -206,7 +207,7 @@ const diskOf = ({ device, table }: Disk): ManifestDisk => ({
   volumeObstacle: null,
 });
 
-async function storeManifest(migration: Migration, open: PointManifest): Promise<void> {
+async function storeManifest(migration: Migration, open: PointManifest): Promise<string> {
   const { snapshot, settings, services, signal } = migration;
   const { encryption } = settings;
   const facts = factsFor(migration, manifestKey(archiveName(migration)));
@@ -217,6 +218,7 @@ async function storeManifest(migration: Migration, open: PointManifest): Promise
         (await encryptBytes(encryption, Buffer.from(JSON.stringify(open)), signal)).toString('base64'),
       )
     : open;
-  await services.store.putSmall(facts, encodePointManifest(manifest), null, { signal });
+  const { etag } = await services.store.putSmall(facts, encodePointManifest(manifest), null, { signal });
   services.host.notify({ code: 'manifest.stored', snapshot: snapshot.id, key: facts.key });
+  return etag;
 }

@@ -1,4 +1,5 @@
 /** Selects archives by the tags of their snapshots, which are in the manifest or, without one, on the objects. */
+import type { Manifest } from '../../../archive/manifest.ts';
 import { carriedForms } from '../../../archive/tags.ts';
 import { inParallel } from '../../../lib/parallel.ts';
 import type { Services } from '../../shared/services.ts';
@@ -56,7 +57,7 @@ export async function manifestOf(
   }
 }
 
-interface KnownTags {
+export interface KnownTags {
   has(wanted: WantedTag): boolean;
 }
 
@@ -68,13 +69,14 @@ async function tagsOf(
   signal: AbortSignal,
 ): Promise<KnownTags> {
   const content = (manifest ?? point)?.content;
-  if (content) {
-    const { snapshot, sealed } = content;
-    return typeof sealed === 'string' ? carried(snapshot.tags) : exact(snapshot.tags);
-  }
+  if (content) return tagsIn(content);
   const [object] = found.data;
   return carried(object ? await services.store.tags(object.key, { signal }) : {});
 }
+
+/** The tags that the snapshot had, according to the manifest. */
+export const tagsIn = ({ snapshot, sealed }: Pick<Manifest, 'snapshot' | 'sealed'>): KnownTags =>
+  typeof sealed === 'string' ? carried(snapshot.tags) : exact(snapshot.tags);
 
 const exact = (tags: Record<string, string>): KnownTags => ({
   has: ({ key, value }) => Object.hasOwn(tags, key) && (value === null || tags[key] === value),

@@ -1,7 +1,8 @@
 /** Files of archives as lines in the format of `ls -l`. */
-import { nameOfPart } from '../../../archive/partition-facts.ts';
-import type { ListedFile, SnapEvent } from '../../../events.ts';
-import { count } from '../../../lib/units.ts';
+
+import { nameOfPart } from '../../../../archive/partition-facts.ts';
+import type { ListedFile, SnapEvent } from '../../../../events.ts';
+import { count } from '../../../../lib/units.ts';
 
 const LETTERS: Record<ListedFile['type'], string> = {
   file: '-',

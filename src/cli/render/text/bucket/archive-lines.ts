@@ -1,7 +1,7 @@
 /** Archives as lines of text. Fields of a fixed length are aligned in columns. */
-import type { ArchiveOrigin, ListedArchive, PointSummary, SnapEvent } from '../../../events.ts';
-import { now } from '../../../lib/clock.ts';
-import { count, formatBytes, formatDollars, formatDuration } from '../../../lib/units.ts';
+import type { ArchiveOrigin, ListedArchive, PointSummary, SnapEvent } from '../../../../events.ts';
+import { now } from '../../../../lib/clock.ts';
+import { count, formatBytes, formatDollars, formatDuration } from '../../../../lib/units.ts';
 
 const STATES: Record<ListedArchive['state'], string> = {
   complete: 'complete',

@@ -1,7 +1,7 @@
 /** One archive as text: its snapshot, when and how it was stored, and how each partition was stored. */
-import type { ShownArchive, ShownManifest, ShownObject, ShownPoint } from '../../../events.ts';
-import { printable } from '../../../lib/printable.ts';
-import { count, formatBytes } from '../../../lib/units.ts';
+import type { ShownArchive, ShownManifest, ShownObject, ShownPoint } from '../../../../events.ts';
+import { printable } from '../../../../lib/printable.ts';
+import { count, formatBytes } from '../../../../lib/units.ts';
 import { ORIGINS } from './archive-lines.ts';
 
 export function describeShown(snapshot: string, archive: ShownArchive): string {

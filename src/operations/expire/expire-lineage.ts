@@ -1,0 +1,56 @@
+/** Marks and removes archives of one volume, under its claim. */
+import { holdingClaim } from '../sharing/claimed-work.ts';
+import { changeMark } from './change-mark.ts';
+import { dueAfter, type ExpiryContext } from './expiry-context.ts';
+import { readLineage } from './lineage.ts';
+import { type LineagePlan, type PlannedArchive, planLineage } from './plan-lineage.ts';
+import { removeExpired } from './remove-expired.ts';
+import { retireArchive } from './retire-archive.ts';
+
+/**
+ * Only archives that were marked long enough ago, by the clock of the store, are removed. What they stored is removed only
+ * if none of the manifests that are listed after that needs it.
+ * @throws SnapError `CLAIMED` if another run expires archives of the volume; the errors of the store.
+ */
+export async function expireLineage(volumeId: string, context: ExpiryContext): Promise<void> {
+  const { settings, services, signal } = context;
+  const { prefix, tagKey, claimLife: lifeSeconds } = settings;
+  const order = { snapshot: { id: volumeId, volumeId, tags: {} }, prefix, command: 'expire', tagKey, lifeSeconds };
+  await holdingClaim(order, services, signal, async (claim, running) => {
+    const work = { ...context, signal: running };
+    const confirm = () => claim.confirm();
+    const plan = await planOf(volumeId, work);
+    if (plan.obstacle !== null) return;
+    for (const planned of plan.archives) {
+      confirm();
+      await advance(planned, work);
+    }
+    confirm();
+    await removeExpired(await planOf(volumeId, work), confirm, work);
+  });
+}
+
+async function planOf(volumeId: string, { settings, services, signal }: ExpiryContext): Promise<LineagePlan> {
+  return planLineage(await readLineage(volumeId, settings, services, signal), settings.keep);
+}
+
+/** Takes an archive one step further: it is marked, its mark is removed, or it expires. */
+async function advance(planned: PlannedArchive, context: ExpiryContext): Promise<void> {
+  const { archive, decision } = planned;
+  const { settings, services, clock } = context;
+  const { id: snapshot, mark } = archive;
+  if (decision === 'keep' && mark !== null) {
+    if (await changeMark(archive, null, mark, context)) services.host.notify({ code: 'expiry.unmarked', snapshot });
+  }
+  if (decision !== 'expire') return;
+  if (mark === null) {
+    const markedAt = clock().toISOString();
+    const isMarked = await changeMark(archive, { state: 'expiring', markedAt }, null, context);
+    const dueAt = dueAfter(markedAt, settings).toISOString();
+    if (isMarked) services.host.notify({ code: 'expiry.marked', snapshot, dueAt });
+    return;
+  }
+  if (dueAfter(mark.markedAt, settings) > clock()) return;
+  const reason = await retireArchive(planned, context);
+  if (reason !== null) services.host.notify({ code: 'expiry.deferred', snapshot, reason });
+}

@@ -1,0 +1,35 @@
+/** What the removal of objects saves and costs. */
+import type { ListedObject } from '../../cloud/ports.ts';
+import { DAYS_A_MONTH, MINIMUM_DAYS, pricesIn } from '../../costs/prices.ts';
+import { sum } from '../../lib/sum.ts';
+import { GiB } from '../../lib/units.ts';
+
+export interface ExpiryCosts {
+  readonly objects: number;
+  readonly bytes: number;
+  /** Monthly storage cost in US dollars at list prices; `null` if the price of a storage class is not known. */
+  readonly dollarsMonth: number | null;
+  /** What AWS charges for the rest of the minimum storage durations, in US dollars; `null` like `dollarsMonth`. */
+  readonly earlyDollars: number | null;
+}
+
+const DAY = 24 * 60 * 60 * 1000;
+
+/** @param at when the objects are removed, by the clock of the store. */
+export function costsOf(objects: readonly ListedObject[], at: Date, region: string): ExpiryCosts {
+  const { s3 } = pricesIn(region);
+  const months = objects.map(({ bytes, storageClass }) => {
+    const price = s3[storageClass]?.gbMonth;
+    return price === undefined ? null : (price * bytes) / GiB;
+  });
+  const early = objects.map(({ storageClass, modifiedAt }, index) => {
+    const days = (at.getTime() - modifiedAt.getTime()) / DAY;
+    const month = months[index] ?? null;
+    return month === null ? null : (month * Math.max(0, (MINIMUM_DAYS[storageClass] ?? 0) - days)) / DAYS_A_MONTH;
+  });
+  const bytes = sum(objects.map((object) => object.bytes));
+  return { objects: objects.length, bytes, dollarsMonth: sumOrNull(months), earlyDollars: sumOrNull(early) };
+}
+
+export const sumOrNull = (amounts: readonly (number | null)[]): number | null =>
+  amounts.includes(null) ? null : sum(amounts.map((amount) => amount ?? 0));
