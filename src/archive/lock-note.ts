@@ -13,6 +13,8 @@ export const noteOfLock = (lock: ObjectLock): LockNote => ({ mode: lock.mode, un
 export const lockInNote = (note: LockNote | null | undefined): ObjectLock | null =>
   note ? { mode: note.mode, until: new Date(note.until) } : null;
 
+export const describeLock = ({ mode, until }: ObjectLock): string => `${mode} until ${until.toISOString()}`;
+
 export const isLockMode = (value: unknown): value is LockMode => value === 'GOVERNANCE' || value === 'COMPLIANCE';
 
 export const isLockDate = (value: unknown): boolean => typeof value === 'string' && !Number.isNaN(Date.parse(value));

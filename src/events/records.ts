@@ -85,6 +85,8 @@ export interface ShownManifest {
   validatedAt: string | null;
   /** When a validation found a difference, unless a later one succeeded. */
   differedAt: string | null;
+  /** The lock with which the objects were stored, such as `GOVERNANCE until 2027-01-31T10:00:00.000Z`. */
+  lock: string | null;
   /** Whether the tags, labels, UUIDs and the partition table are encrypted. */
   isSealed: boolean;
   /** Why the sealed part could not be opened; `null` if it was opened, or nothing is sealed. */

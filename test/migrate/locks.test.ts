@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { enableObjectLock, keysIn, locksIn, readManifest } from '../support/archives.ts';
 import { addSnapshotOf, addSnapshotOfImage } from '../support/disks.ts';
 import { tagsOf } from '../support/ec2-state.ts';
-import { labForTest, recordsOf, runMigrate, runValidate, type TestLab } from '../support/lab.ts';
+import { BUCKET, labForTest, recordsOf, runCli, runMigrate, runValidate, type TestLab } from '../support/lab.ts';
 import { killFamily } from '../support/processes/kill-family.ts';
 
 const DAY = 86_400_000;
@@ -59,24 +59,31 @@ test('objects, indexes and the manifest of an archive are locked; claims and lat
   const again = await runMigrate(lab, ['--snapshots', snapshotId, ...LOCK]);
   assert.equal(again.code, 0, again.stderr);
   assert.match(again.stdout + again.stderr, /stored with the lock GOVERNANCE until 20/);
+  const shown = await runCli(lab.env, ['list', snapshotId, '--bucket', BUCKET]);
+  assert.match(shown.stdout, new RegExp(`^  locked +GOVERNANCE until ${lock.until}, when it was stored$`, 'm'));
 });
 
-test('an archive is not completed if the store ignores locks', async (t) => {
-  const lab = await labForTest(t);
-  await enableObjectLock(lab);
-  await addSnapshotOf(lab);
-  const action = { kind: 'behaviour', name: 'lock-ignored' } as const;
-  await lab.control.script({ service: 's3', operation: 'CreateMultipartUpload', times: 99, action });
-  const refused = await runMigrate(lab, [...DIRECT, ...LOCK]);
-  await lab.control.clearFaults();
-  assert.equal(refused.code, 1, refused.stdout);
-  assert.match(refused.stdout, /NOT_LOCKED.*the store does not report that it is locked/);
-  assert.ok(!(await keysIn(lab)).some((key) => key.endsWith('.manifest.json')));
-  // The object is complete, and only its lock is missing: it is stored again.
-  const done = await runMigrate(lab, [...DIRECT, ...LOCK]);
-  assert.equal(done.code, 0, done.stdout);
-  assert.ok(!recordsOf(done).some(({ code }) => code === 'object.kept'));
-});
+for (const [what, operation] of [
+  ['data objects', 'CreateMultipartUpload'],
+  ['indexes', 'PutObject'],
+] as const) {
+  test(`an archive is not completed if the store ignores the lock of ${what}`, async (t) => {
+    const lab = await labForTest(t);
+    await enableObjectLock(lab);
+    await addSnapshotOf(lab);
+    const action = { kind: 'behaviour', name: 'lock-ignored' } as const;
+    await lab.control.script({ service: 's3', operation, times: 99, action });
+    const refused = await runMigrate(lab, [...DIRECT, ...LOCK]);
+    await lab.control.clearFaults();
+    assert.equal(refused.code, 1, refused.stdout);
+    assert.match(refused.stdout, /NOT_LOCKED.*the store does not report that it is locked/);
+    assert.ok(!(await keysIn(lab)).some((key) => key.endsWith('.manifest.json')));
+    // The object and its index are complete, and only a lock is missing: both are stored again.
+    const done = await runMigrate(lab, [...DIRECT, ...LOCK]);
+    assert.equal(done.code, 0, done.stdout);
+    assert.ok(!recordsOf(done).some(({ code }) => code === 'object.kept'));
+  });
+}
 
 /** Kills a run in the middle of its upload. */
 async function killInUpload(lab: TestLab): Promise<void> {

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { PutObjectRetentionCommand } from '@aws-sdk/client-s3';
 import type { PointManifest } from '../../src/archive/points/point-manifest.ts';
 import { enableObjectLock, keysIn, locksIn } from '../support/archives.ts';
-import { BUCKET, type Finished, labForTest, recordsOf, runMigrate, type TestLab } from '../support/lab.ts';
+import { BUCKET, type Finished, labForTest, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
 import { makeLineage } from '../support/lineages/lineage.ts';
 import { bytesOf } from '../support/tamper.ts';
 
@@ -47,6 +47,11 @@ test('all objects of a chain have the same lock; claims have none', async (t) =>
   const days = (until.getTime() - began) / DAY;
   assert.ok(days >= 40 && days < 40.01, `${days} days`);
   assert.equal(later.chain.lockedUntil, point.chain.lockedUntil);
+  const shown = await runCli(lab.env, ['list', second ?? '', '--bucket', BUCKET]);
+  assert.match(
+    shown.stdout,
+    new RegExp(`^  locked +GOVERNANCE until ${until.toISOString()}, when it was stored$`, 'm'),
+  );
   const [claims, others] = Map.groupBy(await locksIn(lab), ({ key }) => key.includes('/claims/')).values();
   assert.ok(claims && others);
   // The pack, the block list, the map and the manifest of each point.

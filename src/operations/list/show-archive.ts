@@ -1,7 +1,8 @@
 /** The operation `list ARCHIVE`: shows one archive from its manifest, its indexes and the heads of its objects. */
+import { describeLock, lockInNote } from '../../archive/lock-note.ts';
 import type { Manifest, RecordedPartition } from '../../archive/manifest.ts';
 import { tableFacts } from '../../archive/partition-facts.ts';
-import type { PointManifest } from '../../archive/points/point-manifest.ts';
+import { chainLock, POINT_FORMAT, type PointManifest } from '../../archive/points/point-manifest.ts';
 import { asError, EXIT, type ExitCode, SnapError } from '../../errors.ts';
 import type { ShownArchive, ShownObject } from '../../events.ts';
 import { inParallel } from '../../lib/parallel.ts';
@@ -152,6 +153,7 @@ function fromManifest(
       finishedAt: text(content.finishedAt),
       validatedAt: text(content.validatedAt),
       differedAt: text(content.differedAt),
+      lock: lockOf(content),
       isSealed: typeof content.sealed === 'string',
       whyClosed,
       volume: text(snapshot.volumeId),
@@ -173,6 +175,12 @@ function fromManifest(
     origin: null,
     recorded: parts.map(recorded),
   };
+}
+
+/** The mode and the date have been checked. */
+function lockOf(content: AnyContent): string | null {
+  const lock = content.format === POINT_FORMAT ? chainLock(content.point.chain) : lockInNote(content.lock);
+  return lock && describeLock(lock);
 }
 
 const recorded = ({ partition, filesystem, label, uuid, bytes, reason }: RecordedPartition) => ({

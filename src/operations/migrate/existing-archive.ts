@@ -1,7 +1,7 @@
 /** Decides whether an existing archive is kept. Replacing it costs an upload and, in some classes, an early-deletion fee. */
 import { cipherOf } from '../../archive/cipher.ts';
 import { manifestKey } from '../../archive/key.ts';
-import { lockInNote } from '../../archive/lock-note.ts';
+import { describeLock, lockInNote } from '../../archive/lock-note.ts';
 import type { Manifest, ManifestObject } from '../../archive/manifest.ts';
 import { chainLock, type PointManifest } from '../../archive/points/point-manifest.ts';
 import type { ObjectLock } from '../../cloud/object-lock.ts';
@@ -15,7 +15,6 @@ import type { Services } from '../shared/services.ts';
 import type { LockSettings, MigrateSettings } from '../shared/settings/migrate.ts';
 import { isSameIndex } from '../verify/check-index.ts';
 import { changeOfRecipients } from './change-of-recipients.ts';
-import { describeLock } from './locks.ts';
 import { missingIn } from './points/missing-objects.ts';
 
 /**

@@ -6,7 +6,7 @@ import { lockInNote, noteOfLock } from '../../archive/lock-note.ts';
 import { type ManifestObject, publicObject } from '../../archive/manifest.ts';
 import { objectTags } from '../../archive/tags.ts';
 import type { ObjectLock } from '../../cloud/object-lock.ts';
-import type { ObjectFacts, Snapshot } from '../../cloud/ports.ts';
+import type { ObjectFacts, ObjectHead, Snapshot } from '../../cloud/ports.ts';
 import { Interrupted, SnapError } from '../../errors.ts';
 import { cleanupSignal } from '../../lib/disposal.ts';
 import { VERSION } from '../../version.ts';
@@ -76,12 +76,20 @@ export class MigrationJournal {
     const head = await this.#services.store.head(key, { signal: this.#signal });
     // Without its index, the object is stored again, because the index cannot be built from stored bytes.
     if (head?.etag !== object.etag || head.bytes !== object.storedBytes || !object.index) return null;
-    if (this.lock && lockProblem(head, this.lock) !== null) return null;
+    if (!(await this.#isLocked(head, object.index.key))) return null;
     const { host } = this.#services;
     const { plainBytes, storedBytes } = object;
     host.notify({ code: 'object.kept', snapshot: this.#snapshotId, key, plainBytes, storedBytes });
     await this.#record(object);
     return object;
+  }
+
+  /** Whether an object and its index have the lock that the manifest will promise. */
+  async #isLocked(head: ObjectHead, indexKey: string): Promise<boolean> {
+    const { lock } = this;
+    if (lock === null) return true;
+    const index = await this.#services.store.head(indexKey, { signal: this.#signal });
+    return [head, index].every((found) => found !== null && lockProblem(found, lock) === null);
   }
 
   /** Call it if the work failed or was stopped. Completed objects stay in the journal; uploads only if they are left. */

@@ -1,4 +1,5 @@
 /** The locks of new archives. docs/object-lock.md explains the rules. */
+import { describeLock } from '../../archive/lock-note.ts';
 import type { LockMode, ObjectLock } from '../../cloud/object-lock.ts';
 import type { ArchiveStore, ObjectHead } from '../../cloud/ports.ts';
 import { SnapError } from '../../errors.ts';
@@ -50,8 +51,6 @@ export function obstacleToJoining(chain: ObjectLock | null, terms: LockTerms | n
   if (isLongEnough(chain, terms)) return null;
   return `the lock of the chain ends ${chain.until.toISOString()}, in less than ${count(terms.days, 'day')}`;
 }
-
-export const describeLock = ({ mode, until }: ObjectLock): string => `${mode} until ${until.toISOString()}`;
 
 type Locked = Pick<ObjectHead, 'lockedUntil' | 'lockMode'>;
 

@@ -66,6 +66,7 @@ function describeManifest(snapshot: string, manifest: ShownManifest): string[] {
     ...fact('stored', manifest.finishedAt, `by ${tool}`, read, layout),
     ...fact('validated', manifest.validatedAt ?? 'never'),
     ...fact('differed', manifest.differedAt && `${manifest.differedAt}: the archive did not match its snapshot`),
+    ...fact('locked', manifest.lock && `${manifest.lock}, when it was stored`),
     ...fact(
       'disk',
       diskBytes === null ? null : formatBytes(diskBytes),
