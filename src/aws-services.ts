@@ -21,6 +21,7 @@ import type { Instance, PriceLists } from './cloud/ports.ts';
 import { SnapError } from './errors.ts';
 import type { Host } from './events.ts';
 import { searchPathOf } from './lib/search-path.ts';
+import { bucketRegionOf } from './operations/shared/bucket-prices.ts';
 import type { AnalyzeServices, Services } from './operations/shared/services.ts';
 import { BlockRateLimiter } from './transfer/rate-limiter.ts';
 
@@ -63,6 +64,7 @@ export async function awsServices(choices: AwsChoices, host: Host, env: NodeJS.P
   const sts = () => stsClient({ ...settings, onRetry: tellOf('STS') });
   const s3Settings = { ...settings, onRetry: tellOf('S3') };
   const s3 = { control: s3Client(s3Settings, 'control'), transfer: s3Client(s3Settings, 'transfer') };
+  const store = s3ArchiveStore(s3, storeSettings(choices));
   return {
     snapshots: awsSnapshots(ec2),
     snapshotsIn: (other) => awsSnapshots(ec2Client({ ...settings, region: other, onRetry: tellOf('EC2') })),
@@ -72,9 +74,10 @@ export async function awsServices(choices: AwsChoices, host: Host, env: NodeJS.P
     directAccess: { ...settings, blockRate },
     bucketAccess: { ...settings, ...ownerOf(choices), bucket: choices.bucket },
     volumes: awsVolumes(ec2),
-    store: s3ArchiveStore(s3, storeSettings(choices)),
+    store,
     examiner: awsExaminer(ec2, s3.control, storeSettings(choices)),
     region,
+    bucketRegion: bucketRegionOf(store),
     callerIdentity: awsCallerIdentity(sts, s3.control, choices.bucket),
     instance: () => instance().then((found) => sameRegion(found, region)),
     awaitNotice,

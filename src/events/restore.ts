@@ -47,6 +47,10 @@ export type RestoreEvent =
       /** The selected tier. */
       tier: string;
       offers: ThawOffer[];
+      /** The region whose prices these are: that of the bucket, if it is known. */
+      priceRegion: string;
+      /** `null` if they are list prices of AWS for the region of the bucket. */
+      priceNote: string | null;
     }
   | {
       code: 'thaw.requested';

@@ -2,7 +2,8 @@
 import type { SnapError } from '../errors.ts';
 
 export type RunEvent =
-  | { code: 'run.started'; command: string; snapshots: string[] }
+  /** `priceRegion`: the region whose S3 prices the report uses; `null` if the run stores nothing. */
+  | { code: 'run.started'; command: string; snapshots: string[]; priceRegion: string | null }
   | { code: 'snapshot.started'; snapshot: string; volume: string; sizeGiB: number }
   | { code: 'tag.set'; snapshot: string; key: string; value: string }
   /** The snapshot has the maximum number of tags, and the state tag is not one of them. */

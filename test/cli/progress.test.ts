@@ -62,7 +62,7 @@ test('a line fits any width, and omits the percentage and the remaining time las
 test('the remaining time is shown at once for one snapshot, and after the first of several', () => {
   const of = (snapshots: string[]) => {
     const run = new RunProgress();
-    run.hear({ code: 'run.started', command: 'migrate', snapshots });
+    run.hear({ code: 'run.started', command: 'migrate', snapshots, priceRegion: null });
     return run;
   };
   const one = of(['snap-1']);

@@ -17,7 +17,6 @@ interface HostFlags {
   quiet?: true;
   report?: string;
   storageClass?: string;
-  region?: string;
 }
 
 /**
@@ -25,7 +24,7 @@ interface HostFlags {
  * @throws SnapError `USAGE` if the report file cannot be created; `OUTPUT` if its disk is full or broken.
  */
 export function openHost(flags: HostFlags, context: CliContext): CliHost {
-  const report = new ReportBuilder(flags.storageClass ?? null, flags.region ?? context.process.env['AWS_REGION'] ?? '');
+  const report = new ReportBuilder(flags.storageClass ?? null);
   const save = () => flags.report !== undefined && writeReport(flags.report, report.report);
   save();
   const screen = chooseScreen(flags, context);

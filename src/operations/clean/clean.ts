@@ -3,6 +3,7 @@ import { EXIT, type ExitCode, SnapError } from '../../errors.ts';
 import { sweepKilledRuns } from '../../host/volumes/killed-runs.ts';
 import { findTraces, leftoversOf } from '../leftovers/find-leftovers.ts';
 import type { Leftover, Survey, Trace } from '../leftovers/leftover.ts';
+import { bucketPrices } from '../shared/bucket-prices.ts';
 import type { Services } from '../shared/services.ts';
 import type { CleanSettings } from '../shared/settings/clean.ts';
 import { ageIn, storeClock } from '../shared/store-clock.ts';
@@ -27,7 +28,9 @@ interface Tally {
 export async function clean(settings: CleanSettings, services: Services, signal: AbortSignal): Promise<ExitCode> {
   const clock = await storeClock(services.store, signal);
   if (settings.remove) await sweepKilledRuns(signal);
-  const survey: CleanSurvey = { settings, services, signal, instanceId: await instanceId(services), clock };
+  const { prices } = await bucketPrices(services, signal);
+  const facts = { instanceId: await instanceId(services), clock, bucketPrices: prices };
+  const survey: CleanSurvey = { settings, services, signal, ...facts };
   const tally: Tally = { found: 0, removed: 0, left: 0, dollarsMonth: 0, errors: [] };
   const { traces, failures } = await findTraces(survey);
   for (const { snapshotId, error } of failures) tally.errors.push(noteUnknown(snapshotId, error, survey));
@@ -55,6 +58,7 @@ export const surveyForRemoval = async (
   signal,
   instanceId: await instanceId(services),
   clock: await storeClock(services.store, signal),
+  bucketPrices: (await bucketPrices(services, signal)).prices,
 });
 
 /** @returns `null` if this machine is not an EC2 instance. Attached volumes are then reported but not removed. */

@@ -4,6 +4,7 @@ import { failureOfOne } from '../../lib/failure-of-one.ts';
 import { count } from '../../lib/units.ts';
 import { findTraces, leftoversOf } from '../leftovers/find-leftovers.ts';
 import type { Leftover, Survey, Trace } from '../leftovers/leftover.ts';
+import { bucketPrices } from '../shared/bucket-prices.ts';
 import { storeClock } from '../shared/store-clock.ts';
 import { type Examination, type Finding, ok, warning } from './findings.ts';
 
@@ -35,7 +36,9 @@ export async function* examineLeftovers({ services, settings, signal }: Examinat
   const { tagKey, prefix } = settings;
   try {
     const clock = await storeClock(services.store, signal);
-    const survey: Survey = { settings: { tagKey, prefix, olderThan: 0 }, services, signal, instanceId: null, clock };
+    const { prices } = await bucketPrices(services, signal);
+    const facts = { instanceId: null, clock, bucketPrices: prices };
+    const survey: Survey = { settings: { tagKey, prefix, olderThan: 0 }, services, signal, ...facts };
     const { traces, failures: unreadable, total } = await findTraces(survey, MAX_SNAPSHOTS);
     const { found, failures } = await examineEach(traces, survey);
     const all = [...unreadable.map(({ error }) => error), ...failures];

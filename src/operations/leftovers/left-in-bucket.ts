@@ -3,7 +3,6 @@ import { indexKey } from '../../archive/block-index.ts';
 import type { Claim, ClaimProgress } from '../../archive/claim.ts';
 import { manifestKey, parseAnyKey, parseGenerationKey, parseKey } from '../../archive/key.ts';
 import type { ListedObject, UnfinishedUpload } from '../../cloud/ports.ts';
-import { pricesIn } from '../../costs/prices.ts';
 import { count, GiB } from '../../lib/units.ts';
 import { isUnusableManifest, readManifest } from '../reading/find-archive.ts';
 import { ageIn } from '../shared/store-clock.ts';
@@ -155,5 +154,5 @@ const leftObject = (object: ListedObject, use: Exclude<Use, 'named'>, survey: Su
   subject: { kind: 'object', object },
 });
 
-const monthly = (storageClass: string, bytes: number, { services }: Survey): number =>
-  ((pricesIn(services.region).s3[storageClass]?.gbMonth ?? 0) * bytes) / GiB;
+const monthly = (storageClass: string, bytes: number, { bucketPrices: { s3 } }: Survey): number =>
+  ((s3[storageClass]?.gbMonth ?? 0) * bytes) / GiB;

@@ -1,5 +1,6 @@
 /** Types for the leftovers of interrupted runs. */
 import type { ListedObject, Snapshot, UnfinishedUpload, Volume } from '../../cloud/ports.ts';
+import type { RegionPrices } from '../../costs/price-types.ts';
 import type { Services } from '../shared/services.ts';
 import type { StoreClock } from '../shared/store-clock.ts';
 import type { FoundClaim } from '../sharing/claims.ts';
@@ -59,4 +60,6 @@ export interface Survey {
   signal: AbortSignal;
   /** The clock that determines ages. */
   clock: StoreClock;
+  /** The prices of the region of the bucket. */
+  bucketPrices: RegionPrices;
 }

@@ -2,13 +2,13 @@
 import { claimFolder } from '../../archive/claim.ts';
 import { parseKey } from '../../archive/key.ts';
 import type { RegionPrices } from '../../costs/price-types.ts';
-import { noteOn, pricesIn } from '../../costs/prices.ts';
 import { EXIT, type ExitCode } from '../../errors.ts';
 import type { ListedArchive } from '../../events.ts';
 import { GiB } from '../../lib/units.ts';
 import { type JudgedArchive, statesOf } from '../reading/bucket/archive-state.ts';
 import { keepTagged } from '../reading/bucket/archive-tags.ts';
 import { archivesIn, batches } from '../reading/bucket/scan-bucket.ts';
+import { bucketPrices } from '../shared/bucket-prices.ts';
 import type { Services } from '../shared/services.ts';
 import type { ListSettings } from '../shared/settings/list.ts';
 import { snapshotFinder } from './find-snapshots.ts';
@@ -22,7 +22,7 @@ import { summarizePoint } from './summarize-point.ts';
  */
 export async function list(settings: ListSettings, services: Services, signal: AbortSignal): Promise<ExitCode> {
   const { store, host } = services;
-  const prices = pricesIn(services.region);
+  const { prices, note } = await bucketPrices(services, signal);
   const claims = new Set(await store.list(claimFolder(settings.prefix), { signal }));
   const totals = { archives: 0, storedBytes: 0, dollarsMonth: 0 };
   let unreadable = 0;
@@ -43,7 +43,7 @@ export async function list(settings: ListSettings, services: Services, signal: A
       host.notify({ code: 'archive.listed', archive });
     }
   }
-  host.notify({ code: 'list.finished', ...totals, priceNote: noteOn(prices, ['s3']) });
+  host.notify({ code: 'list.finished', ...totals, priceNote: note });
   if (unreadable > 0) return EXIT.someFailed;
   return totals.archives === 0 ? EXIT.nothingToDo : EXIT.ok;
 }

@@ -6,6 +6,7 @@ import type { ExistingArchive } from '../../events.ts';
 import { sweepKilledRuns } from '../../host/volumes/killed-runs.ts';
 import { isCopyVolume } from '../../lib/aws-names.ts';
 import { sweepFinishedClaims } from '../clean/sweep-finished-claims.ts';
+import { bucketPrices } from '../shared/bucket-prices.ts';
 import { preflight } from '../shared/preflight.ts';
 import type { Services } from '../shared/services.ts';
 import type { MigrateSettings } from '../shared/settings/migrate.ts';
@@ -38,15 +39,17 @@ export async function migrate(settings: MigrateSettings, services: Services, sig
   );
 }
 
-function migrateEach(
+async function migrateEach(
   { snapshots, refused }: Selected,
   settings: MigrateSettings,
   services: Services,
   signal: AbortSignal,
 ): Promise<ExitCode> {
   const volumes = new InOrder();
+  const { prices } = await bucketPrices(services, signal);
   return runEach({
     command: 'migrate',
+    priceRegion: prices.region,
     items: settings.incremental ? snapshots.toSorted(byStartTime) : snapshots,
     concurrency: settings.concurrency,
     idOf: ({ id }) => id,
@@ -109,10 +112,11 @@ async function showPlans(
   services: Services,
   signal: AbortSignal,
 ): Promise<ExitCode> {
+  const prices = await bucketPrices(services, signal);
   const absent = await withoutManifest(snapshots, settings.prefix, services.store, signal);
   for (const snapshot of snapshots) {
     const existing = absent.has(snapshot.id) ? null : await plannedFor(snapshot, settings, services, signal);
-    const plan = planSnapshot(snapshot, existing, settings, services);
+    const plan = planSnapshot(snapshot, existing, settings, services, prices);
     services.host.notify({ code: 'plan.snapshot', plan });
     warnOfTags(snapshot, settings, services);
     reportNoRoom(snapshot, settings.tagKey, services.host);

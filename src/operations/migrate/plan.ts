@@ -2,20 +2,22 @@
 import { formatStartTime, keyStem } from '../../archive/key.ts';
 import type { Snapshot } from '../../cloud/ports.ts';
 import type { RegionPrices } from '../../costs/price-types.ts';
-import { noteOn, pricesIn } from '../../costs/prices.ts';
+import { pricesIn } from '../../costs/prices.ts';
 import { readingCost } from '../../costs/reading.ts';
 import type { ExistingArchive, SnapshotPlan } from '../../events.ts';
 import { GiB } from '../../lib/units.ts';
 import { partSize } from '../../transfer/part-plan.ts';
+import type { BucketPrices } from '../shared/bucket-prices.ts';
 import type { Services } from '../shared/services.ts';
 import type { MigrateSettings } from '../shared/settings/migrate.ts';
 
-/** Computes costs at list prices of the region, as upper bounds: for data that does not compress. */
+/** Computes costs at list prices, as upper bounds: for data that does not compress. @param s3 prices of the bucket */
 export function planSnapshot(
   snapshot: Snapshot,
   existing: ExistingArchive | null,
   settings: MigrateSettings,
   { store: { bucket }, region }: Pick<Services, 'store' | 'region'>,
+  s3: BucketPrices,
 ): SnapshotPlan {
   const prices = pricesIn(region);
   const data = snapshot.dataBytes ?? snapshot.sizeGiB * GiB;
@@ -38,10 +40,10 @@ export function planSnapshot(
     cost: {
       temporaryVolume: reading.volume,
       directReads: reading.direct,
-      requests: requestCost(data, settings.storageClass, prices),
-      storageMonth: monthly(prices.s3[settings.storageClass]?.gbMonth, data),
+      requests: requestCost(data, settings.storageClass, s3.prices),
+      storageMonth: monthly(s3.prices.s3[settings.storageClass]?.gbMonth, data),
       now: monthly(prices.snapshot.gbMonth, data),
-      note: noteOn(prices, ['s3']),
+      note: s3.note,
     },
   };
 }

@@ -57,7 +57,7 @@ export async function showRestore(
     const sizes = { storedBytes, fetchBytes: fetchBytes ?? storedBytes, plainBytes };
     objects.push({ key, partition, layout, to, storageClass, retrieval, ...sizes });
   }
-  if (frozen.length > 0) offerThaw(archive.snapshotId, frozen, settings.thaw, services);
+  if (frozen.length > 0) await offerThaw(archive.snapshotId, frozen, settings.thaw, { ...services, signal });
   const plan: RestorePlan = { target: target.kind, objects, rooms };
   services.host.notify({ code: 'restore.planned', snapshot: archive.snapshotId, plan });
 }

@@ -33,25 +33,29 @@ export interface RunReport {
   /** `unfinished`: the run is in progress, was refused before it started, or was killed. */
   state: 'unfinished' | 'finished';
   command: string | null;
+  /** The region whose S3 prices are used; `null` if the run stores nothing. */
+  priceRegion: string | null;
   startedAt: string;
   finishedAt: string | null;
   snapshots: ReportRow[];
 }
 
 export class ReportBuilder {
-  readonly #price: number | null;
+  readonly #storageClass: string | null;
+  #price: number | null = null;
   readonly #rows = new Map<string, ReportRow>();
   readonly #report: Omit<RunReport, 'snapshots'> = {
     format: 1,
     state: 'unfinished',
     command: null,
+    priceRegion: null,
     startedAt: now().toISOString(),
     finishedAt: null,
   };
 
   /** @param storageClass storage class of the objects that the run stores; `null` if it stores none. */
-  constructor(storageClass: string | null, region: string) {
-    this.#price = storageClass === null ? null : (pricesIn(region).s3[storageClass]?.gbMonth ?? null);
+  constructor(storageClass: string | null) {
+    this.#storageClass = storageClass;
   }
 
   get report(): RunReport {
@@ -62,6 +66,8 @@ export class ReportBuilder {
     switch (event.code) {
       case 'run.started':
         this.#report.command = event.command;
+        this.#report.priceRegion = event.priceRegion;
+        this.#price = this.#priceIn(event.priceRegion);
         for (const snapshot of event.snapshots) this.#row(snapshot);
         break;
       case 'run.finished':
@@ -91,6 +97,11 @@ export class ReportBuilder {
         break;
       default:
     }
+  }
+
+  #priceIn(region: string | null): number | null {
+    if (region === null || this.#storageClass === null) return null;
+    return pricesIn(region).s3[this.#storageClass]?.gbMonth ?? null;
   }
 
   #row(snapshot: string): ReportRow {

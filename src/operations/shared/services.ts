@@ -36,6 +36,8 @@ export interface Services {
   store: ArchiveStore;
   examiner: Examiner;
   region: string;
+  /** The region of the bucket, which determines the prices of S3; `null` if it is unknown. It is resolved once. */
+  bucketRegion(call: Call): Promise<string | null>;
   /** @throws SnapError `NOT_ON_INSTANCE` if this machine is not an EC2 instance. */
   instance(): Promise<Instance>;
   /** @throws SnapError `NOT_SUPPORTED_HERE` if the bucket is not in AWS, so that its credentials are unknown to STS. */

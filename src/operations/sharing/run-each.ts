@@ -10,6 +10,8 @@ export type WorkOutcome = 'done' | { skipped: string };
 
 export interface EachRun<T> {
   command: string;
+  /** The region whose S3 prices the report uses; only if the run stores something. */
+  priceRegion?: string;
   items: readonly T[];
   /** Maximum number of items that are processed at the same time. */
   concurrency: number;
@@ -45,10 +47,10 @@ interface Tally {
  * @throws the reason of the signal if the run was interrupted, after the items have released their resources.
  */
 export async function runEach<T>(run: EachRun<T>): Promise<ExitCode> {
-  const { command, host, signal } = run;
+  const { command, host, signal, priceRegion = null } = run;
   const started = monotonic();
   const tally: Tally = { done: [], failed: [], skipped: [], interrupted: [], thawing: [], errors: [], isShared: false };
-  host.notify({ code: 'run.started', command, snapshots: run.items.map(run.idOf) });
+  host.notify({ code: 'run.started', command, snapshots: run.items.map(run.idOf), priceRegion });
   for (const { id, error } of run.refused) {
     tally.failed.push(id);
     tally.errors.push(error);

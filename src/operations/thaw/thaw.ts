@@ -5,12 +5,12 @@ import type { Host } from '../../events.ts';
 import { minutes, monotonic, seconds } from '../../lib/clock.ts';
 import { inParallel } from '../../lib/parallel.ts';
 import { waitFor } from '../../lib/wait.ts';
+import type { BucketPlace, BucketPrices } from '../shared/bucket-prices.ts';
 import type { ThawSettings } from '../shared/settings/thaw.ts';
-import { describeObjects, describeOffers, findArchived, offersFor } from './archived-objects.ts';
+import { describeObjects, describeOffers, findArchived, offersFor, thawPrices } from './archived-objects.ts';
 
-export interface ThawServices {
+export interface ThawServices extends BucketPlace {
   store: ArchiveStore;
-  region: string;
   host: Host;
   signal: AbortSignal;
 }
@@ -41,15 +41,18 @@ export async function makeReadable(
 
 /**
  * Notifies the host of the times and prices of thawing the objects, without requesting it.
+ * @returns the prices.
  * @throws SnapError `USAGE` if the storage class does not have the tier.
  */
-export function offerThaw(
+export async function offerThaw(
   snapshot: string,
   heads: readonly ObjectHead[],
   { tier, days }: ThawSettings,
-  { region, host }: Pick<ThawServices, 'region' | 'host'>,
-): void {
-  const offers = offersFor(heads, days, region);
+  { host, signal, ...place }: Omit<ThawServices, 'store'>,
+): Promise<BucketPrices> {
+  const found = await thawPrices(place, signal);
+  const { prices, note: priceNote } = found;
+  const offers = offersFor(heads, days, prices);
   const storageClasses = [...new Set(heads.map(({ storageClass }) => storageClass))];
   if (!offers.some((offer) => offer.tier === tier)) {
     const classes = storageClasses.join(' and ');
@@ -58,7 +61,10 @@ export function offerThaw(
     });
   }
   const bytes = heads.reduce((sum, head) => sum + head.bytes, 0);
-  host.notify({ code: 'thaw.offered', snapshot, objects: heads.length, bytes, storageClasses, days, tier, offers });
+  const terms = { days, tier, offers, priceRegion: prices.region, priceNote };
+  const what = { objects: heads.length, bytes, storageClasses };
+  host.notify({ code: 'thaw.offered', snapshot, ...what, ...terms });
+  return found;
 }
 
 async function request(
@@ -68,12 +74,12 @@ async function request(
   services: ThawServices,
 ): Promise<void> {
   const { tier, days, consent, resumeCommand } = settings;
-  const { store, region, host, signal } = services;
-  offerThaw(snapshot, heads, settings, services);
+  const { store, host, signal } = services;
+  const prices = await offerThaw(snapshot, heads, settings, services);
   if (!(await consent?.())) {
     signal.throwIfAborted();
     throw new SnapError('OBJECT_ARCHIVED', `${describeObjects(heads)} and must be thawed before it can be read`, {
-      hint: `no thaw was requested; add --yes to thaw ${describeOffers(heads, days, region)} with --thaw-tier ${tier}: ${resumeCommand}`,
+      hint: `no thaw was requested; add --yes to thaw ${describeOffers(heads, days, prices)} with --thaw-tier ${tier}: ${resumeCommand}`,
     });
   }
   await inParallel(heads, CONCURRENCY, signal, async ({ key, storageClass }, working) => {

@@ -15,6 +15,7 @@ import { verifyObject } from '../reading/object/read-object.ts';
 import { neededPacks } from '../reading/point/needed-packs.ts';
 import { openPoint } from '../reading/point/open-point.ts';
 import type { ReadContext } from '../reading/read-context.ts';
+import type { BucketPlace } from '../shared/bucket-prices.ts';
 import { requireRoot, toolsForFiles } from '../shared/preflight.ts';
 import type { Services } from '../shared/services.ts';
 import type { ValidateSettings } from '../shared/settings/validate.ts';
@@ -134,7 +135,7 @@ async function checkAlone(archive: Archive, services: ReadContext & Services): P
 
 async function compareAlone(
   { snapshotId, objects, manifest, point }: Archive,
-  services: ReadContext & { region: string },
+  services: ReadContext & BucketPlace,
 ): Promise<void> {
   if (point) {
     const opened = await openPoint(point, services);

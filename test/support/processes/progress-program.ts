@@ -7,7 +7,7 @@ const DRAWN = 24;
 const print = (text: string) => void process.stderr.write(text);
 using screen = textScreen(process.stderr, print, print);
 
-screen.notify({ code: 'run.started', command: 'migrate', snapshots: ['snap-1', 'snap-2'] });
+screen.notify({ code: 'run.started', command: 'migrate', snapshots: ['snap-1', 'snap-2'], priceRegion: null });
 await Promise.all(OBJECTS.map(show));
 print('END\n');
 

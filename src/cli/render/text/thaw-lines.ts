@@ -12,14 +12,14 @@ export const THAW_LINES: Lines<EventOf<`thaw.${'offered' | 'requested' | 'waitin
 
 /** The tiers with their times and prices, shown before the user confirms. */
 function describeOffer(event: EventOf<'thaw.offered'>): string {
-  const { objects, bytes, storageClasses, days, tier, offers } = event;
+  const { objects, bytes, storageClasses, days, tier, offers, priceRegion, priceNote } = event;
   const what = `${count(objects, 'object')} (${formatBytes(bytes)}) in ${storageClasses.join(' and ')}`;
   const lines = offers.map((offer) => {
     const mark = offer.tier === tier ? '>' : ' ';
     return `  ${mark} ${offer.tier.padEnd(9)}  ${offer.takes.padEnd(15)}  ${formatDollars(offer.dollars)}`;
   });
-  const head = `${what} must be thawed; list prices, including the copies for ${count(days, 'day')}:`;
-  return [head, ...lines].join('\n');
+  const head = `${what} must be thawed; list prices of ${priceRegion}, including the copies for ${count(days, 'day')}:`;
+  return [head, ...lines, ...(priceNote === null ? [] : [`  (${priceNote})`])].join('\n');
 }
 
 const STATES = {

@@ -13,7 +13,7 @@ import type { ReadContext } from '../../reading/read-context.ts';
 import { requireRoot, toolsForFiles } from '../../shared/preflight.ts';
 import type { Services } from '../../shared/services.ts';
 import type { FilesOrder, RestoreSettings } from '../../shared/settings/restore.ts';
-import { makeReadable, offerThaw } from '../../thaw/thaw.ts';
+import { makeReadable, offerThaw, type ThawServices } from '../../thaw/thaw.ts';
 import { assertAllFound } from '../files/plan-files.ts';
 import {
   examineDirectory,
@@ -66,7 +66,7 @@ export async function restoreMounted(
     : image && (await diskOfImage(image, archive.snapshotId, check));
   if (!stored) throw new SnapError('BUG', 'there is neither a point nor an image');
   const disk = await findObjects(stored, check);
-  if (settings.dryRun) return showPlan(disk, room, settings, services);
+  if (settings.dryRun) return showPlan(disk, room, settings, { ...services, signal });
   const keys = disk.objects.map(({ object }) => object.key);
   await makeReadable(disk.snapshotId, keys, settings.thaw, { ...services, signal });
   using locks = new DisposableStack();
@@ -100,7 +100,12 @@ function onlyImage({ objects, snapshotId }: Archive, { partition }: RestoreSetti
 /** Which partitions there are is known only later. The directory of each of them is examined again before it is filled. */
 const mayFill = ({ path }: FilesOrder, { overwrite }: RestoreSettings): boolean => overwrite || mayBeUnfinished(path);
 
-function showPlan(disk: FoundDisk, room: FoundDirectory, settings: RestoreSettings, services: Services): void {
+async function showPlan(
+  disk: FoundDisk,
+  room: FoundDirectory,
+  settings: RestoreSettings,
+  services: ThawServices,
+): Promise<void> {
   const { snapshotId, heads } = disk;
   const objects = disk.objects.map(({ object, fetchBytes, plainBytes }, at) => {
     const { storageClass = '', bytes: storedBytes = 0, restore: retrieval = 'not-needed' } = heads[at] ?? {};
@@ -108,7 +113,7 @@ function showPlan(disk: FoundDisk, room: FoundDirectory, settings: RestoreSettin
     return { key, partition, layout, to: room.path, storageClass, retrieval, storedBytes, fetchBytes, plainBytes };
   });
   const frozen = heads.filter(({ restore }) => restore === 'needed');
-  if (frozen.length > 0) offerThaw(snapshotId, frozen, settings.thaw, services);
+  if (frozen.length > 0) await offerThaw(snapshotId, frozen, settings.thaw, services);
   const rooms = [{ where: room.path, neededBytes: null, roomBytes: room.freeBytes, holds: null }];
   services.host.notify({
     code: 'restore.planned',

@@ -97,7 +97,7 @@ export async function showPlanOfPoint(
     const sizes = { storedBytes, fetchBytes: lengthOf(packStream(needed).extents), plainBytes };
     objects[at] = { key: object.key, partition: null, layout: 'image', to, storageClass, retrieval, ...sizes };
   });
-  if (frozen.length > 0) offerThaw(snapshotId, frozen, thaw, services);
+  if (frozen.length > 0) await offerThaw(snapshotId, frozen, thaw, { ...services, signal: check.signal });
   const room = found ?? { neededBytes: size.plainBytes, roomBytes: (wanted?.sizeGiB ?? 0) * GiB, holds: null };
   const plan = { target: target.kind, objects, rooms: [{ where: to, ...room }] };
   services.host.notify({ code: 'restore.planned', snapshot: snapshotId, plan });

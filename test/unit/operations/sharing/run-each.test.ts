@@ -91,9 +91,9 @@ test('interrupted work has not failed, and skipped work has a reason', async () 
 });
 
 test('the report counts bytes that an earlier run read, like those that it stored', () => {
-  const report = new ReportBuilder('STANDARD', 'us-east-1');
+  const report = new ReportBuilder('STANDARD');
   const snapshot = 'snap-1';
-  report.hear({ code: 'run.started', command: 'migrate', snapshots: [snapshot] });
+  report.hear({ code: 'run.started', command: 'migrate', snapshots: [snapshot], priceRegion: 'us-east-1' });
   report.hear({ code: 'object.kept', snapshot, key: 'a', plainBytes: 600, storedBytes: 200 });
   report.hear({ code: 'object.stored', snapshot, key: 'b', plainBytes: 400, storedBytes: 200, seconds: 1 });
   const [row] = report.report.snapshots;
@@ -114,7 +114,7 @@ test('work that waits for S3 has not failed, in the event, the report and the ex
   assert.equal(await runEach(run), EXIT.thawing);
   const { done, failed, thawing } = endOf(told) ?? {};
   assert.deepEqual({ done, failed, thawing }, { done: ['snap-3'], failed: [], thawing: ['snap-1'] });
-  const report = new ReportBuilder(null, 'us-east-1');
+  const report = new ReportBuilder(null);
   for (const event of told) report.hear(event);
   assert.deepEqual(
     report.report.snapshots.map(({ outcome }) => outcome),
@@ -124,7 +124,7 @@ test('work that waits for S3 has not failed, in the event, the report and the ex
 });
 
 test('the table omits empty columns, and a reason that was just shown', () => {
-  const report = new ReportBuilder(null, 'us-east-1');
+  const report = new ReportBuilder(null);
   const finished = { code: 'snapshot.finished', seconds: 1 } as const;
   const error = new SnapError('TARGET', 'no room');
   report.hear({ ...finished, snapshot: 'snap-1', outcome: 'failed', error });
