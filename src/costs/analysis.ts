@@ -80,6 +80,14 @@ export interface Assumptions extends AssumedCompression {
   reading: 'direct' | { volumeType: string };
   /** Number of months for which archives are kept, over which savings are computed. */
   keepMonths: number;
+  /** For volumes on which the change cannot be measured. */
+  change?: AssumedChange;
+}
+
+export interface AssumedChange {
+  /** Percentage of the data that changes between two snapshots. */
+  percent: number;
+  is: 'assumed' | 'given';
 }
 
 /** The compression ratio of existing archives. */
@@ -115,10 +123,37 @@ export interface VolumeAnalysis {
   averageChange: number | null;
   /** The ratio of the existing archives of the volume; `null` if there are none, or they were not measured. */
   measured: MeasuredRatio | null;
+  /** The change between snapshots; undefined if there is no decision. */
+  change?: ChangeRate;
+  /** The costs to come; `null` if no further snapshots are likely, undefined if there is no decision. */
+  outlook?: Outlook | null;
   /** The snapshots in the order of their start times, oldest first. */
   snapshots: SnapshotAnalysis[];
   /** The decision for all snapshots together; `null` if there is not enough data. */
   decision: Decision | null;
+}
+
+export interface ChangeRate {
+  /** Percentage of the data that changes between two snapshots. */
+  percent: number;
+  is: 'measured' | AssumedChange['is'];
+  /** Number of snapshots of which the change was measured; 0 if it was not. */
+  measuredOn: number;
+  /** Average number of days between two snapshots; `null` if it was not measured. */
+  days: number | null;
+}
+
+/** The costs per month after some time, if snapshots continue at the same rate and all of them are kept. */
+export interface Outlook {
+  /** Number of months, those for which archives are kept. */
+  months: number;
+  /** Number of snapshots in that time, and the days between them. */
+  snapshots: number;
+  days: number;
+  /** Cost per month as snapshots in EBS, and as full or incremental archives in Deep Archive. */
+  ebs: number;
+  full: number;
+  incremental: number;
 }
 
 export interface SnapshotAnalysis {
@@ -153,8 +188,10 @@ export interface Choice {
   what: 'keep' | 'ebs-archive' | 's3';
   /** The S3 storage class; otherwise `null`. */
   storageClass: string | null;
-  /** `incremental` archives are only for comparison: this program does not write them yet. */
+  /** `incremental`: the archives of `migrate --incremental`. */
   form: 'full' | 'incremental' | null;
+  /** Of incremental archives: the number of bases and packs, and the stored GiB that a restore of one snapshot may thaw. */
+  chain?: { bases: number; packs: number; mostThawedGiB: number };
   /** The snapshots that are moved; undefined for `keep`. */
   scope?: 'one' | 'all' | 'all-but-latest';
   storedGiB: number;

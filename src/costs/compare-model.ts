@@ -1,14 +1,19 @@
 /**
  * The cost of archives relative to the cost of snapshots, depending on the change between snapshots.
  *
- * This module also runs in the HTML page, so it has no imports and uses only JSON values. Percentages are fractions of 1.
+ * This module also runs in the HTML page, so it uses only JSON values. Percentages are fractions of 1.
  */
+import { CHAIN_RULES } from './archiving/chain-rules.ts';
 
 export interface CompareInput {
   /** Number of snapshots of the volume. */
   snapshots: number;
   /** Size of the volume, all of which is in use. */
   sizeGiB: number;
+  /** Days between two snapshots, for the age of the bases of incremental archives. */
+  days: number;
+  /** Number of points of a chain of incremental archives; `null` if it is not limited. */
+  baseEvery: number | null;
   /** Plain bytes per stored byte. */
   compression: number;
   /** Price per GB-month of snapshots in the standard tier. */
@@ -20,7 +25,7 @@ export interface CompareOption {
   id: string;
   name: string;
   gbMonth: number;
-  /** `incremental`: only the first archive is full, and the others contain the changes. */
+  /** `incremental`: only bases are full, and the archives between them contain the changes. */
   form: 'full' | 'incremental';
   isCompressed: boolean;
 }
@@ -34,17 +39,31 @@ export interface CompareRow {
   costs: { id: string; monthly: number; ofSnapshots: number }[];
 }
 
-/** GiB of one full copy and of all changes after it. */
-const incrementalGiB = ({ snapshots, sizeGiB }: CompareInput, change: number): number =>
-  sizeGiB * (1 + (snapshots - 1) * change);
+/** GiB of full copies and of the changes between them. */
+const changesGiB = ({ snapshots, sizeGiB }: CompareInput, fullCopies: number, change: number): number =>
+  sizeGiB * (fullCopies + (snapshots - fullCopies) * change);
+
+/** @returns the number of bases among the archives of the snapshots, by the rules of `migrate --incremental`. */
+export function basesAmong({ snapshots, days, baseEvery }: BaseInput, change: number): number {
+  const { maxDeltas, maxBaseDays } = CHAIN_RULES;
+  const bySize = change > 0 ? Math.floor((maxDeltas / change) * ALMOST) + 2 : Number.POSITIVE_INFINITY;
+  const byAge = Math.floor((maxBaseDays / days) * ALMOST) + 1;
+  return Math.ceil(snapshots / Math.min(bySize, byAge, baseEvery ?? Number.POSITIVE_INFINITY));
+}
+
+type BaseInput = Pick<CompareInput, 'snapshots' | 'days' | 'baseEvery'>;
+
+/** Rounding errors must not exceed a limit. */
+const ALMOST = 1 + 1e-9;
 
 function storedGiB(option: CompareOption, input: CompareInput, change: number): number {
-  const plain = option.form === 'full' ? input.snapshots * input.sizeGiB : incrementalGiB(input, change);
+  const fullCopies = option.form === 'full' ? input.snapshots : basesAmong(input, change);
+  const plain = changesGiB(input, fullCopies, change);
   return option.isCompressed ? plain / input.compression : plain;
 }
 
 export function compareAt(change: number, input: CompareInput): CompareRow {
-  const snapshots = incrementalGiB(input, change) * input.snapshotGbMonth;
+  const snapshots = changesGiB(input, 1, change) * input.snapshotGbMonth;
   const costs = input.options.map((option) => {
     const monthly = storedGiB(option, input, change) * option.gbMonth;
     return { id: option.id, monthly, ofSnapshots: monthly / snapshots };
@@ -59,15 +78,41 @@ export type BreakEven = number | 'always' | 'never';
 export function breakEvenAt(option: CompareOption, input: CompareInput): BreakEven {
   const { snapshots, compression, snapshotGbMonth } = input;
   const ratio = option.gbMonth / (option.isCompressed ? compression : 1) / snapshotGbMonth;
-  if (option.form === 'incremental' || snapshots === 1) return ratio < 1 ? 'always' : 'never';
+  if (snapshots === 1) return ratio < 1 ? 'always' : 'never';
+  if (option.form === 'incremental') return amongSteps(option, input);
   return between((snapshots * ratio - 1) / (snapshots - 1));
 }
 
 /** The same for an infinite number of snapshots. */
-export function breakEvenForMany(option: CompareOption, { compression, snapshotGbMonth }: CompareInput): BreakEven {
-  const ratio = option.gbMonth / (option.isCompressed ? compression : 1) / snapshotGbMonth;
-  if (option.form === 'incremental') return ratio < 1 ? 'always' : 'never';
-  return between(ratio);
+export function breakEvenForMany(option: CompareOption, input: CompareInput): BreakEven {
+  if (option.form === 'incremental') return amongSteps(option, { ...input, snapshots: MANY });
+  return between(option.gbMonth / (option.isCompressed ? input.compression : 1) / input.snapshotGbMonth);
+}
+
+const MANY = 1_000_000;
+const STEPS = 1000;
+
+/** The cost of incremental archives rises in steps, with each further base, so that changes are tried one by one. */
+function amongSteps(option: CompareOption, input: CompareInput): BreakEven {
+  const isCheaper = (change: number) =>
+    (compareAt(change, { ...input, options: [option] }).costs[0]?.ofSnapshots ?? 1) < 1;
+  let lowest = STEPS + 1;
+  while (lowest > 0 && isCheaper((lowest - 1) / STEPS)) lowest--;
+  if (lowest === 0) return 'always';
+  return lowest > STEPS ? 'never' : bisected((lowest - 1) / STEPS, lowest / STEPS, isCheaper);
+}
+
+const HALVINGS = 30;
+
+/** @param above a change at which the option is cheaper, unlike at `below`. */
+function bisected(below: number, above: number, isCheaper: (change: number) => boolean): number {
+  let [low, high] = [below, above];
+  for (let halving = 0; halving < HALVINGS; halving++) {
+    const middle = (low + high) / 2;
+    if (isCheaper(middle)) high = middle;
+    else low = middle;
+  }
+  return high;
 }
 
 function between(change: number): BreakEven {

@@ -16,6 +16,9 @@ export interface CompareSettings {
   sizeGiB: number;
   /** Changes between snapshots, as fractions of the volume. */
   changes: readonly number[];
+  /** For incremental archives: days between two snapshots (default: 1), and points of a chain (default: not limited). */
+  days?: number;
+  baseEvery?: number | null;
   /** The compression ratios; each has its own table. */
   compressions: readonly number[];
   region: string;
@@ -92,8 +95,8 @@ function tablesOf(
   options: readonly CompareOption[],
 ): ComparedTable[] {
   return settings.compressions.map((compression) => {
-    const { snapshots, sizeGiB } = settings;
-    const input = { snapshots, sizeGiB, compression, snapshotGbMonth, options };
+    const { snapshots, sizeGiB, days = 1, baseEvery = null } = settings;
+    const input = { snapshots, sizeGiB, days, baseEvery, compression, snapshotGbMonth, options };
     return {
       input,
       rows: settings.changes.map((change) => compareAt(change, input)),

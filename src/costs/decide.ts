@@ -9,17 +9,22 @@ import { sum } from '../lib/sum.ts';
 import type {
   Analysis,
   AnalysisWarning,
+  ChangeRate,
   Decision,
+  Outlook,
   RegionAnalysis,
   SnapshotAnalysis,
   VolumeAnalysis,
 } from './analysis.ts';
+import { outlookOf } from './archiving/outlook.ts';
+import { generationsIn } from './archiving/points.ts';
+import { type Target, targetsIn, WEIGHED_CLASSES } from './archiving/targets.ts';
+import { changeRateOf, changeText } from './change-rate.ts';
 import { type Plan, weigh } from './choices.ts';
 import { compressionOf } from './compression.ts';
 import { exactly, handedOn, type Lineage, type Link, type Range, remaining } from './lineage.ts';
 import type { Prices, RegionPrices } from './price-types.ts';
 import { noteOn, pricesIn } from './prices.ts';
-import { type Target, targetsIn, WEIGHED_CLASSES } from './targets.ts';
 
 export interface DecideOptions {
   /** The day from which break-even days are counted, `YYYY-MM-DD`. */
@@ -44,6 +49,7 @@ interface Scale {
   targets: readonly Target[];
   today: string;
   keepMonths: number;
+  change: ChangeRate;
   /** GiB that the snapshots of a volume refer to and that are billed to snapshots of other volumes, by volume. */
   foreign: ReadonlyMap<VolumeAnalysis, number>;
   /** The sum of `foreign`. */
@@ -64,7 +70,8 @@ function decideRegion(
   const scaleFor = (volume: VolumeAnalysis): Scale => {
     const { compression } = compressionOf(volume, assumptions);
     const targets = targetsIn(prices, WEIGHED_CLASSES, { compression, reading });
-    return { prices, targets, today: options.today, keepMonths, foreign, allForeign };
+    const change = changeRateOf(volume, assumptions);
+    return { prices, targets, today: options.today, keepMonths, change, foreign, allForeign };
   };
   if (allForeign > 0) warnings.push(sharedLineage(region.region));
   const volumes = region.volumes.map((volume) => decideVolume(volume, scaleFor(volume)));
@@ -140,9 +147,21 @@ function decideVolume(volume: VolumeAnalysis, scale: Scale): VolumeAnalysis {
   const family: Family = { volume, standard, lineage, elsewhere, isGrowing: isGrowing(volume, standard, scale.today) };
   return {
     ...volume,
+    change: scale.change,
+    outlook: outlookFor(family, scale),
     snapshots: volume.snapshots.map((snapshot) => ({ ...snapshot, decision: decideSnapshot(snapshot, family, scale) })),
     decision: decideSet(family, scale),
   };
+}
+
+/** @returns `null` if no further snapshots are likely. */
+function outlookFor(
+  { volume, standard, isGrowing }: Family,
+  { prices, targets, keepMonths, change }: Scale,
+): Outlook | null {
+  const full = standard.at(-1)?.fullGiB ?? volume.sizeGiB;
+  if (!isGrowing || full === null) return null;
+  return outlookOf(full, change, { targets, keepMonths, gbMonth: billedRate(standard) ?? prices.snapshot.gbMonth });
 }
 
 interface Family {
@@ -204,7 +223,7 @@ function decideSnapshot(snapshot: SnapshotAnalysis, family: Family, scale: Scale
 const GROWS = 'it is the latest snapshot of a volume with regular snapshots: if it is deleted, the next one is full';
 
 const GROWS_AS_A_SET =
-  'only moving all of them together would save anything, and if the latest one is deleted, the next one is full';
+  'only moving all of them together would save more than it costs, and if the latest one is deleted, the next one is full';
 
 function decideSet(family: Family, scale: Scale): Decision | null {
   const { volume, standard, lineage } = family;
@@ -240,8 +259,8 @@ interface MovedSnapshots {
 
 function planOf(
   { indexes, left, billed }: MovedSnapshots,
-  { volume, lineage, elsewhere }: Family,
-  { prices }: Scale,
+  { volume, standard, lineage, elsewhere }: Family,
+  { prices, change }: Scale,
   scope: Plan['scope'],
 ): Plan {
   // The prices are already in the currency of the report.
@@ -255,7 +274,12 @@ function planOf(
     snapshots: moved.length,
     volumeGiB: volume.sizeGiB ?? full.min / moved.length,
     full,
-    incremental: moved.length === lineage.links.length && moved.length > 1 && lineage.isChain ? lineage : null,
+    generations: generationsIn(
+      lineage,
+      indexes,
+      standard.map(({ startedAt }) => startedAt),
+    ),
+    change: changeText(change),
     stays: { min: left.min * rate, max: Math.min(bill, (left.max + Math.min(elsewhere, freed)) * rate) },
     bill,
     isAdvisable: true,

@@ -41,6 +41,13 @@ export function remaining(lineage: Lineage, isKept: (index: number) => boolean):
   return kept.map((index, place) => newIn(lineage, kept[place - 1] ?? null, index)).reduce<Range>(add, exactly(0));
 }
 
+/** GiB that each of these snapshots adds to the previous one of them; the first one adds all that it refers to. */
+export const additions = (lineage: Lineage, indexes: readonly number[]): Range[] =>
+  indexes.map((index, place) => {
+    const before = indexes[place - 1];
+    return before === undefined ? (lineage.links[index] as Link).full : newIn(lineage, before, index);
+  });
+
 /** GiB of one snapshot that other snapshots are billed for after it is deleted. */
 export function handedOn(lineage: Lineage, index: number): Range {
   const { links, isChain } = lineage;

@@ -483,6 +483,60 @@ test('the CSV file, and the plan that migrate accepts', async (t) => {
   assert.equal(other.code, 0, other.stderr);
 });
 
+test('the costs to come: at the measured rate, and at an assumed one where nothing was measured', async (t) => {
+  const lab = await labForTest(t, { allowLeftovers: ['volume'] });
+  const [known, lone] = [
+    await addVolume(lab, 'us-east-1', 100, 'known'),
+    await addVolume(lab, 'us-east-1', 80, 'lone'),
+  ];
+  const daysAgo = (days: number) => new Date(Date.now() - days * 86_400_000).toISOString();
+  const billed = async (volumeId: string, sizeGiB: number, days: number, gib: number) => {
+    const fixture = { volumeId, sizeGiB, startTime: daysAgo(days), dataBytes: sizeGiB * 2 ** 30 };
+    const { snapshotId: id } = await lab.control.addSnapshot(fixture);
+    return line(id, gib * 2048, { region: 'us-east-1' });
+  };
+  const snapshots = [
+    await billed(known, 100, 15, 100),
+    await billed(known, 100, 10, 2),
+    await billed(known, 100, 5, 4),
+    await billed(lone, 80, 5, 80),
+  ];
+  const path = writeBill(
+    join(lab.directory, 'r.csv'),
+    csv('legacy', [{ month: MONTH, others: 0, snapshots }], 'daily'),
+  );
+  const { regions, assumptions } = await analyzed(lab, [path]);
+  assert.deepEqual(assumptions.change, { percent: 5, is: 'assumed' });
+  assert.deepEqual(
+    regions[0]?.volumes.map(({ name, change }) => [
+      name,
+      change?.percent.toFixed(3),
+      change?.is,
+      Math.round(change?.days ?? 0),
+    ]),
+    [
+      ['known', '3.000', 'measured', 5],
+      ['lone', '5.000', 'assumed', 0],
+    ],
+  );
+  const html = join(lab.directory, 'page.html');
+  const text = await runCli(lab.env, ['analyze', path, '--change', '2', '--html', html]);
+  assert.equal(text.code, 0, text.stderr);
+  // 73 snapshots with 3 GiB, and 365 with 1.6 GiB.
+  const inEbs = (100 + 72 * 3 + 80 + 364 * 1.6) * 0.05;
+  assert.ok(
+    text.stdout.includes(
+      `If 2 volumes with regular snapshots keep them for 12 months: $${inEbs.toFixed(2)}/month in EBS, `,
+    ),
+    text.stdout,
+  );
+  assert.match(
+    text.stdout,
+    /Not measured on 1 of them: daily snapshots with a change of 2% are assumed \(--change\)\./,
+  );
+  assert.match(readFileSync(html, 'utf8'), /1 volume has no two snapshots to compare: 2 % is given with --change\./);
+});
+
 test('--refresh-prices fetches only the regions of the bill; an invalid price file is refused before', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId: id } = await lab.control.addSnapshot({

@@ -124,6 +124,8 @@ const input: fc.Arbitrary<CompareInput> = fc.record({
   sizeGiB: fc.integer({ min: 1, max: 65_536 }),
   compression: fc.double({ min: 1, max: 20, noNaN: true }),
   snapshotGbMonth: fc.double({ min: 0.01, max: 0.1, noNaN: true }),
+  days: fc.double({ min: 0.1, max: 400, noNaN: true }),
+  baseEvery: fc.option(fc.integer({ min: 1, max: 50 })),
   options: fc.tuple(option),
 });
 
@@ -140,6 +142,46 @@ test('at the break-even point both cost the same; it grows with the number of sn
       const many = breakEvenForMany(only, given);
       if (typeof change === 'number' && typeof many === 'number') assert.ok(change <= many + 1e-9);
     }),
+  );
+});
+
+test('incremental archives: new bases after a year and at the length of a chain, and where they become cheaper', async () => {
+  const incremental = async (argv: readonly string[]) => {
+    const { stdout } = await compare(['--json', '--region', 'us-east-1', '--ratio', '2', '--size', '100', ...argv]);
+    const { comparisons } = JSON.parse(stdout) as { comparisons: Comparison[] };
+    const [table] = comparisons[0]?.tables ?? [];
+    const cost = table?.rows[0]?.costs.find(({ id }) => id === 'DEEP_ARCHIVE-incremental');
+    return { cost, points: table?.breakEven.find(({ id }) => id === 'DEEP_ARCHIVE-incremental') };
+  };
+  const price = 0.00099 / 2;
+  const daily = await incremental(['--snapshots', '365', '--change', '5']);
+  // A chain has 42 points: the last one makes the changes exceed twice the base.
+  near(daily.cost?.monthly, 100 * (9 + 356 * 0.05) * price);
+  assert.equal(daily.points?.forThese, 'always');
+  // If nothing changes, a base a year costs more than one snapshot in the long run.
+  near(typeof daily.points?.forMany === 'number' ? daily.points.forMany : undefined, price / 0.05 / 366, 1e-6);
+  const monthly = await incremental(['--snapshots', '27', '--interval', '30', '--change', '1']);
+  near(monthly.cost?.monthly, 100 * (3 + 24 * 0.01) * price);
+  const short = await incremental(['--snapshots', '12', '--base-every', '4', '--change', '1']);
+  near(short.cost?.monthly, 100 * (3 + 9 * 0.01) * price);
+});
+
+test('above the break-even point of incremental archives, they are always cheaper', () => {
+  fc.assert(
+    fc.property(input, fc.double({ min: 0, max: 1, noNaN: true }), (given, part) => {
+      const [only] = given.options;
+      assert.ok(only);
+      const incremental = { ...only, form: 'incremental' as const };
+      const own = { ...given, options: [incremental] };
+      const change = breakEvenAt(incremental, own);
+      const at = (fraction: number) => compareAt(fraction, own).costs[0]?.ofSnapshots ?? 0;
+      if (change === 'never') assert.ok(at(1) >= 1 - 1e-9);
+      if (change === 'always') assert.ok(at(0) <= 1 + 1e-9);
+      // Whole steps are tried.
+      if (typeof change === 'number')
+        assert.ok(at(Math.ceil((change + (1 - change) * part) * 1000) / 1000) <= 1 + 1e-9);
+    }),
+    { numRuns: 30 },
   );
 });
 

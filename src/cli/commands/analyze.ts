@@ -28,6 +28,7 @@ interface AnalyzeFlags extends AwsFlags, AnalysisOutput, Pick<PriceFlags, 'price
   source: 'direct' | 'volume';
   volumeType: string;
   keepMonths: number;
+  change?: number;
   quiet?: true;
 }
 
@@ -114,6 +115,10 @@ const assumptionOptions = (): Option[] => [
   new Option('--keep-months <number>', 'months for which archives are kept, 1 to 1200')
     .argParser(wholeNumber(1, 1200))
     .default(12),
+  new Option(
+    '--change <percent>',
+    'percentage of the data that changes between snapshots, where it cannot be measured, 0 to 100 (default: 5)',
+  ).argParser(decimal(0, 100)),
 ];
 
 const outputOptions = (): Option[] => [
@@ -185,6 +190,7 @@ const always = (flags: AnalyzeFlags, process: NodeJS.Process) => ({
   ratio: toRatio(flags),
   reading: flags.source === 'direct' ? ('direct' as const) : { volumeType: flags.volumeType },
   keepMonths: flags.keepMonths,
+  ...(flags.change === undefined ? {} : { change: { is: 'given', percent: flags.change } as const }),
 });
 
 /** @throws SnapError `USAGE` for `--prefix` without `--ratio-from`. */

@@ -12,6 +12,8 @@ interface CompareFlags extends PriceFlags {
   snapshots: number;
   size: number;
   change?: number[];
+  interval: number;
+  baseEvery?: number;
   ratio?: number;
   region?: string;
   json?: true;
@@ -34,9 +36,9 @@ export function compareCommand(context: CliContext): Command {
 const EXIT_STATUS = exitStatusHelp([], INTERRUPTED_ONLY);
 
 const DESCRIPTION = [
-  'EBS snapshots are incremental, and archives in S3 are full copies: which is cheaper depends on how much data changes between',
-  'snapshots. Shows the comparison with the prices of 2017, as the spreadsheet of version 0 did, and with current prices, including',
-  'Deep Archive, the EBS archive tier, and incremental archives (migrate --incremental).',
+  'EBS snapshots are incremental, and archives in S3 are full copies, or incremental, too (migrate --incremental): which is cheaper',
+  'depends on how much data changes between snapshots. Shows the comparison with the prices of 2017, as the spreadsheet of version 0',
+  'did, and with current prices, including Deep Archive, the EBS archive tier, and incremental archives in Deep Archive.',
 ].join(' ');
 
 const EXAMPLES = `
@@ -56,6 +58,16 @@ const volumeOptions = (): Option[] => [
     '--change <percent...>',
     'percentage of the volume that changes between snapshots, 0 to 100 (default: a series from 0 to 100)',
   ).argParser((text, previous: number[] | undefined) => [...(previous ?? []), decimal(0, 100)(text) / 100]),
+  new Option(
+    '--interval <days>',
+    'days between snapshots, 0.01 to 3650; incremental archives get a new base after 365 days',
+  )
+    .argParser(decimal(0.01, 3650))
+    .default(1),
+  new Option(
+    '--base-every <number>',
+    'incremental archives of a chain including its full base, 1 to 10000 (default: chosen by size and age)',
+  ).argParser(wholeNumber(1, 10_000)),
   new Option(
     '--ratio <number>',
     'compression ratio of archives, such as 2 for 2:1, 0.1 to 1000 (default: 1 and 2)',
@@ -78,6 +90,8 @@ async function runCompare(flags: CompareFlags, context: CliContext): Promise<voi
     snapshots: flags.snapshots,
     sizeGiB: flags.size,
     changes: flags.change ?? CHANGES,
+    days: flags.interval,
+    baseEvery: flags.baseEvery ?? null,
     compressions: flags.ratio === undefined ? [1, 2] : [flags.ratio],
     region: flags.region ?? 'us-east-1',
   };

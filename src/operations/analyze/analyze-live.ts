@@ -4,6 +4,7 @@ import type { BilledSnapshot } from '../../billing/ledger.ts';
 import { BLOCK_BYTES } from '../../cloud/blocks.ts';
 import type { Snapshot } from '../../cloud/ports.ts';
 import type { Analysis, AnalysisWarning } from '../../costs/analysis.ts';
+import { ASSUMED_CHANGE } from '../../costs/change-rate.ts';
 import { decide } from '../../costs/decide.ts';
 import type { Prices } from '../../costs/price-types.ts';
 import { pricesIn } from '../../costs/prices.ts';
@@ -131,7 +132,7 @@ function documentOf(
   described: Described,
   { billed, requests, warnings }: Findings,
   prices: Prices,
-  { reading, keepMonths, ratios }: AnalyzeSettings & { ratios: KnownRatios },
+  { reading, keepMonths, change = ASSUMED_CHANGE, ratios }: AnalyzeSettings & { ratios: KnownRatios },
 ): Analysis {
   return {
     format: 1,
@@ -146,7 +147,7 @@ function documentOf(
       },
     },
     prices: { source: prices.source, asOf: prices.asOf, note: prices.note },
-    assumptions: { ...ratios.compression, reading, keepMonths },
+    assumptions: { ...ratios.compression, reading, keepMonths, change },
     regions: assembleRegions(billed, described.regions, prices, ratios.byVolume),
     trend: [],
     warnings: [...ratios.warnings, ...described.warnings, ...warnings],

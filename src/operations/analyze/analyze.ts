@@ -4,6 +4,7 @@ import { type Billed, Ledger } from '../../billing/ledger.ts';
 import { type ReportFacts, readReport } from '../../billing/read-report.ts';
 import type { ReportSource } from '../../billing/source.ts';
 import type { Analysis, AnalysisWarning } from '../../costs/analysis.ts';
+import { ASSUMED_CHANGE } from '../../costs/change-rate.ts';
 import { decide } from '../../costs/decide.ts';
 import { measuredPrices } from '../../costs/overrides.ts';
 import type { Prices } from '../../costs/price-types.ts';
@@ -89,7 +90,14 @@ function document(
   facts: readonly ReportFacts[],
   billed: Billed,
   described: Described,
-  { isOffline, reading, keepMonths, prices, ratios }: AnalyzeSettings & { prices: Prices; ratios: KnownRatios },
+  {
+    isOffline,
+    reading,
+    keepMonths,
+    change = ASSUMED_CHANGE,
+    prices,
+    ratios,
+  }: AnalyzeSettings & { prices: Prices; ratios: KnownRatios },
 ): Analysis {
   const total = (pick: (one: ReportFacts) => number) => facts.reduce((sum, one) => sum + pick(one), 0);
   const warnings: AnalysisWarning[] = [...reportWarnings(facts, billed), ...ratios.warnings, ...described.warnings];
@@ -112,7 +120,7 @@ function document(
       isJoined: !isOffline && described.regions.size > 0,
     },
     prices: { source: prices.source, asOf: prices.asOf, note: prices.note },
-    assumptions: { ...ratios.compression, reading, keepMonths },
+    assumptions: { ...ratios.compression, reading, keepMonths, change },
     regions: assembleRegions(billed.snapshots, described.regions, prices, ratios.byVolume),
     trend: billed.trend,
     warnings,

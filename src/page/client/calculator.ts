@@ -15,8 +15,6 @@ interface Bar {
   ofSnapshots: number;
   /** `null` for the snapshots themselves. */
   breakEven: BreakEven | null;
-  /** Whether a command can move snapshots there. */
-  isAvailable: boolean;
 }
 
 export function startCalculator({ regions, start, prices }: CalculatorData): void {
@@ -54,6 +52,9 @@ export function startCalculator({ regions, start, prices }: CalculatorData): voi
     slider({ key: 'change', title: 'Change between snapshots, %', unit: ' %', step: 0.5 }, state.change, (part) =>
       change({ change: part }),
     ),
+    slider({ key: 'days', title: 'Days between snapshots', unit: ' days', step: 0.1 }, state.days, (days) =>
+      change({ days }),
+    ),
     slider(
       { key: 'compression', title: 'Compression ratio (N:1)', unit: ':1', step: 0.1 },
       state.compression,
@@ -74,16 +75,15 @@ function show(state: CalculatorState, rates: RegionRates): void {
   byId('options-table', HTMLElement).replaceChildren(tableOf(bars, rates.currency));
 }
 
-function barsOf({ snapshots, sizeGiB, change, compression }: CalculatorState, rates: RegionRates): Bar[] {
-  const input: CompareInput = { snapshots, sizeGiB, compression, ...rates };
+function barsOf({ snapshots, sizeGiB, change, days, compression }: CalculatorState, rates: RegionRates): Bar[] {
+  const input: CompareInput = { snapshots, sizeGiB, days, baseEvery: null, compression, ...rates };
   const row = compareAt(change / 100, input);
-  const kept = { name: 'EBS snapshots', monthly: row.snapshots, ofSnapshots: 1, breakEven: null, isAvailable: true };
+  const kept = { name: 'EBS snapshots', monthly: row.snapshots, ofSnapshots: 1, breakEven: null };
   const others = rates.options.map((option, index) => ({
     name: optionName(option),
     monthly: row.costs[index]?.monthly ?? 0,
     ofSnapshots: row.costs[index]?.ofSnapshots ?? 0,
     breakEven: breakEvenAt(option, input),
-    isAvailable: option.form === 'full',
   }));
   return [kept, ...others];
 }
@@ -92,7 +92,7 @@ function barsOf({ snapshots, sizeGiB, change, compression }: CalculatorState, ra
 function showConclusion(state: CalculatorState, bars: readonly Bar[], { region, currency }: RegionRates): void {
   const { snapshots, sizeGiB, change, compression } = state;
   const [kept, ...others] = bars;
-  const [cheapest] = others.filter((bar) => bar.isAvailable).sort((a, b) => a.monthly - b.monthly);
+  const [cheapest] = others.sort((a, b) => a.monthly - b.monthly);
   if (kept === undefined || cheapest === undefined) return;
   const what = `${counted(snapshots, 'snapshot')} of ${integer(sizeGiB)} GiB in ${region} with ${percent(change)} change`;
   const verdict =
@@ -131,7 +131,7 @@ function drawOptions(bars: readonly Bar[], currency: string): void {
 function showNote(note: string | null): void {
   const target = byId('options-note', HTMLElement);
   const colors =
-    'Storage with green bars costs less than EBS snapshots, storage with orange bars costs more. Incremental archives are shown for comparison only; snap-to-s3 does not write them yet.';
+    'Storage with green bars costs less than EBS snapshots, storage with orange bars costs more. Incremental archives are those of migrate --incremental.';
   target.textContent = note === null ? colors : `${colors} ${sentence(note)}`;
   target.hidden = false;
 }

@@ -1,5 +1,6 @@
 /** The details of a volume: the reason for the recommendation, the other choices, and the snapshots. */
-import type { Choice, MeasuredRatio } from '../../costs/analysis.ts';
+import type { ChangeRate, Choice, MeasuredRatio, Outlook } from '../../costs/analysis.ts';
+import { changeText } from '../../costs/change-rate.ts';
 import { ratioText } from '../../costs/compression.ts';
 import type { PageChoices, PageSnapshot, PageVolume } from '../model/page-data.ts';
 import { choiceName, counted, day, gib, integer, money, percent, sentence, signed } from '../model/words.ts';
@@ -8,12 +9,14 @@ import { button, element, scrollingTable, type TableCell, tableRow } from './dom
 const NONE = '–';
 
 export function volumeDetails(volume: PageVolume): HTMLElement {
-  const { choices, advice, currency, measured } = volume;
+  const { choices, advice, currency, measured, change, outlook } = volume;
   return element(
     'div',
     { class: 'detail' },
     element('p', { class: 'reason' }, element('bdi', {}, sentence(advice.reason))),
     ...(measured === null ? [] : [compressionOf(measured)]),
+    ...(change ? [element('p', {}, changeOf(change))] : []),
+    ...(outlook ? [element('p', {}, outlookText(outlook, typeof change?.days === 'number', currency))] : []),
     ...(choices === null ? [] : choicesOf(choices, currency)),
     element('h4', {}, counted(volume.snapshots.length, 'snapshot')),
     snapshotTables(volume),
@@ -26,6 +29,29 @@ const compressionOf = ({ compression, archives }: MeasuredRatio): HTMLElement =>
     {},
     `Archives of this volume compress ${ratioText(compression)} (measured on ${counted(archives, 'archive')}).`,
   );
+
+function changeOf(change: ChangeRate): string {
+  const { is, days } = change;
+  const every = days === null ? '' : `, ${counted(Number(days.toPrecision(2)), 'day')} apart on average`;
+  const why = is === 'measured' ? every : ': there are no two snapshots of the volume that could be compared';
+  return sentence(`${changeText(change)}${why}`);
+}
+
+function outlookText(
+  { months, snapshots, days, ebs, full, incremental }: Outlook,
+  isMeasured: boolean,
+  currency: string,
+): string {
+  const every = days === 1 ? 'daily' : `one every ${counted(Number(days.toPrecision(2)), 'day')}`;
+  const what = `${counted(snapshots, 'snapshot')}, ${every}${isMeasured ? '' : ', an assumption'}`;
+  const costs = `${money(ebs, currency)} in EBS, ${money(full, currency)} as full archives and ${money(incremental, currency)} as incremental archives in S3 Deep Archive`;
+  return `If snapshots continue at this rate and are all kept for ${counted(months, 'month')} (${what}), they will cost per month: ${costs}.`;
+}
+
+const commandNote = ({ chain }: Choice): string =>
+  chain === undefined
+    ? 'snap-to-s3 migrate --incremental writes incremental archives.'
+    : `snap-to-s3 migrate --incremental writes incremental archives: ${counted(chain.bases, 'base')} and ${counted(chain.packs, 'pack')}, of which restoring one snapshot reads at most ${gib(chain.mostThawedGiB)} GiB.`;
 
 const CHOICE_HEADINGS: readonly TableCell[] = [
   { text: 'Choice' },
@@ -44,9 +70,7 @@ function choicesOf({ shown, best, others }: PageChoices, currency: string): HTML
     others === 0
       ? ''
       : `${counted(others, 'choice')} that ${others === 1 ? 'does' : 'do'} not save more ${others === 1 ? 'is' : 'are'} not shown.`,
-    shown.some(({ form }) => form === 'incremental')
-      ? 'Incremental archives are shown for comparison only; snap-to-s3 does not write them yet.'
-      : '',
+    ...shown.filter((choice, index) => index === best && choice.form === 'incremental').map(commandNote),
   ];
   return [
     element('h4', {}, 'Choices for all snapshots of the volume'),

@@ -1,5 +1,6 @@
 /** The data of the calculator: the prices of each region, and the averages of the analysis as its initial state. */
-import type { Analysis } from '../../costs/analysis.ts';
+import type { Analysis, VolumeAnalysis } from '../../costs/analysis.ts';
+import { ASSUMED_CHANGE } from '../../costs/change-rate.ts';
 import { compareToday } from '../../costs/compare.ts';
 import type { CompareInput } from '../../costs/compare-model.ts';
 import { compressionOf } from '../../costs/compression.ts';
@@ -39,7 +40,7 @@ function ratesOf(region: string, prices: Prices): RegionRates {
 }
 
 /** The initial state for an analysis without volumes, as in version 0. */
-const DEFAULTS = { snapshots: 12, sizeGiB: 100, change: 10 };
+const DEFAULTS = { snapshots: 12, sizeGiB: 100, days: 1 };
 
 /** The region with the highest cost, and the averages of its volumes, weighted by cost. */
 function startOf({ regions, assumptions }: Analysis, prices: Prices): CalculatorState {
@@ -55,11 +56,16 @@ function startOf({ regions, assumptions }: Analysis, prices: Prices): Calculator
     region: region?.region ?? Object.keys(prices.regions)[0] ?? '',
     snapshots: clamp('snapshots', Math.round(average(({ snapshots }) => snapshots.length, DEFAULTS.snapshots))),
     sizeGiB: clamp('sizeGiB', Number(average(({ sizeGiB }) => sizeGiB, DEFAULTS.sizeGiB).toPrecision(2))),
-    change: clamp('change', Math.round(average(({ averageChange }) => averageChange, DEFAULTS.change) * 10) / 10),
+    change: clamp('change', tenth(average(measuredChange, (assumptions.change ?? ASSUMED_CHANGE).percent))),
+    days: clamp('days', tenth(average(({ change }) => change?.days ?? null, DEFAULTS.days))),
     compression: clamp(
       'compression',
-      Math.round(average((volume) => compressionOf(volume, assumptions).compression, assumptions.compression) * 10) /
-        10,
+      tenth(average((volume) => compressionOf(volume, assumptions).compression, assumptions.compression)),
     ),
   };
 }
+
+const measuredChange = ({ change }: Pick<VolumeAnalysis, 'change'>): number | null =>
+  change?.is === 'measured' ? change.percent : null;
+
+const tenth = (value: number): number => Math.round(value * 10) / 10;

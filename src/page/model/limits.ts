@@ -6,6 +6,8 @@ export interface CalculatorState {
   sizeGiB: number;
   /** Percentage of the volume that changes between two snapshots. */
   change: number;
+  /** Days between two snapshots. */
+  days: number;
   /** Plain bytes per stored byte. */
   compression: number;
 }
@@ -15,6 +17,7 @@ export const LIMITS = {
   snapshots: { min: 1, max: 365 },
   sizeGiB: { min: 1, max: 65_536 },
   change: { min: 0, max: 100 },
+  days: { min: 0.1, max: 366 },
   compression: { min: 1, max: 10 },
 } as const;
 

@@ -7,6 +7,7 @@ import type {
   RegionAnalysis,
   SnapshotCharges,
 } from '../../costs/analysis.ts';
+import { ASSUMED_CHANGE } from '../../costs/change-rate.ts';
 import { measuredVolumes, ratioText } from '../../costs/compression.ts';
 import { type Html, html } from '../html.ts';
 import { counted, day, integer, money, sentence } from '../model/words.ts';
@@ -21,6 +22,7 @@ export const sources = ({
 <dl class="sources">
 <div><dt>Prices</dt><dd>${sentence(prices.note)} <small>${PRICES[prices.source]}, as of ${day(prices.asOf)}</small></dd></div>
 ${entry('Compression', compression(assumptions, regions))}
+${entry('Change', changes(assumptions, regions))}
 ${entry('Reading', `The cost of moving assumes that snapshots are read ${assumptions.reading === 'direct' ? 'through the EBS direct APIs' : `from temporary ${assumptions.reading.volumeType} volumes`}. Instances are not included.`)}
 ${entry('Retention', `Savings are computed over ${counted(assumptions.keepMonths, 'month')}.`)}
 ${basis.kind === 'live' ? live(basis) : report(basis)}
@@ -48,6 +50,17 @@ function compression(
       ? ''
       : ` For ${counted(own, 'volume')}, the ratio of ${own === 1 ? 'its' : 'their'} own archives is used.`;
   return `${assumed} (measured on ${counted(archives, 'archive')} in s3://${bucket}/${prefix}).${others}`;
+}
+
+/** How many volumes have a measured change, and what is assumed for the others. */
+function changes({ change = ASSUMED_CHANGE }: Assumptions, regions: readonly RegionAnalysis[]): string {
+  const rates = regions.flatMap(({ volumes }) => volumes.map((volume) => volume.change));
+  const measured = rates.filter((rate) => rate?.is === 'measured').length;
+  const others = rates.length - measured;
+  const how = `The change between snapshots is measured on the sizes of the snapshots of ${counted(measured, 'volume')}.`;
+  if (others === 0) return how;
+  const given = change.is === 'given' ? 'given with --change' : 'assumed';
+  return `${how} ${counted(others, 'volume')} ${others === 1 ? 'has' : 'have'} no two snapshots to compare: ${change.percent} % is ${given}.`;
 }
 
 const live = ({ calls, latestDay }: Extract<Basis, { kind: 'live' }>): Html =>

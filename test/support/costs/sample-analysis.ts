@@ -144,6 +144,14 @@ function volumeOf(factor: number, place: number, wanted: Wanted, random: () => n
     gib,
     monthly: gib * SNAPSHOT_GB_MONTH * factor,
     averageChange: count === 1 ? null : change,
+    change:
+      count === 1
+        ? { percent: 5, is: 'assumed', measuredOn: 0, days: null }
+        : { percent: change, is: 'measured', measuredOn: count - 1, days: oldest / count },
+    outlook:
+      place % 3 === 0
+        ? { months: 24, snapshots: 730, days: 1, ebs: gib * 0.1, full: gib * 0.3, incremental: gib * 0.002 }
+        : null,
     measured: place % 2 === 0 ? { compression: 2.4137931, archives: 3 } : null,
     snapshots,
     decision: isJudged ? decisionOf(gib, count, factor, 'exact') : null,

@@ -164,6 +164,111 @@ test('a volume created from a snapshot makes the savings of its region uncertain
   assert.ok(result.warnings.some(({ code }) => code === 'shared-lineage'));
 });
 
+/** Thirty monthly snapshots of 100 GiB, of which a part changes. */
+const monthlyOf = (change: number, latest?: string) =>
+  snapshotsOf(
+    [100, ...Array.from({ length: 29 }, () => 100 * change)],
+    Array.from({ length: 30 }, () => 100),
+    latest,
+  );
+
+test('at a low change rate, incremental archives are recommended, with the measured rate', () => {
+  const [volume] = decided(volumeOf({ isDeleted: true, snapshots: monthlyOf(0.01) }));
+  const best = bestOf(volume?.decision);
+  assert.deepEqual(
+    [best?.storageClass, best?.form, best?.scope, best?.savingIs],
+    ['DEEP_ARCHIVE', 'incremental', 'all', 'exact'],
+  );
+  // Bases at 0, 13 and 26 months, because a base is used for 12 months; 27 points with 1 GiB.
+  near(best?.storedGiB, (3 * 100 + 27) / 2);
+  assert.deepEqual(best?.chain, { bases: 3, packs: 3 * 400 + 27 * 4, mostThawedGiB: 56 });
+  near(best?.saving, 129 * 0.05 - ((300 + 27) / 2) * 0.00099, 2e-3);
+  near(best?.oneOff, 327 * 2.048 * 0.003 + (327 / 2) * 128 * 0.000005 + 1.308 * 0.05, 1e-2);
+  assert.equal(
+    volume?.decision?.reason,
+    'S3 DEEP_ARCHIVE saves the most over 12 months; archives are incremental: 1% of the data changes between snapshots (measured on 29 snapshots)',
+  );
+  assert.deepEqual(volume?.change, { percent: 1, is: 'measured', measuredOn: 29, days: 30 });
+  assert.equal(volume?.outlook, null, 'the volume is deleted');
+  const single = volume?.snapshots[3]?.decision?.choices ?? [];
+  assert.ok(
+    single.every(({ form }) => form !== 'incremental'),
+    'one snapshot alone needs no incremental archive',
+  );
+});
+
+test('all but the latest snapshot can be incremental archives, too', () => {
+  const [volume] = decided(volumeOf({ snapshots: monthlyOf(0.05, '2026-11-20') }));
+  const best = bestOf(volume?.decision);
+  assert.deepEqual([best?.form, best?.scope], ['incremental', 'all-but-latest']);
+  near(best?.storedGiB, (3 * 100 + 26 * 5) / 2);
+  const { ebs = 0, full = 0, incremental = 0, ...outlook } = volume?.outlook ?? {};
+  assert.deepEqual(outlook, { months: 12, snapshots: 12, days: 30 });
+  near(ebs, (100 + 11 * 5) * 0.05);
+  near(full, 12 * 50 * 0.00099, 1e-3);
+  near(incremental, ((100 + 11 * 5) / 2) * 0.00099, 1e-3);
+});
+
+test('at a high change rate, full archives are recommended, because incremental ones save hardly more', () => {
+  const [volume] = decided(volumeOf({ isDeleted: true, snapshots: monthlyOf(0.5) }));
+  const best = bestOf(volume?.decision);
+  assert.deepEqual([best?.storageClass, best?.form], ['DEEP_ARCHIVE', 'full']);
+  assert.match(
+    volume?.decision?.reason ?? '',
+    /would not save 5% more: 50% of the data changes between snapshots \(measured on 29/,
+  );
+  const choices = volume?.decision?.choices ?? [];
+  assert.equal(choices[1]?.form, 'incremental', 'they are still shown as what saves the most');
+});
+
+test('if snapshots hardly change and the latest one stays, nothing is moved, with the measured rate', () => {
+  const [volume] = decided(
+    volumeOf({
+      sizeGiB: 100,
+      snapshots: snapshotsOf([100, 0.1, 0.1], [100, 100, 100], '2026-11-20').map((one, at) =>
+        at === 2 ? { ...one, images: ['ami-1'] } : one,
+      ),
+    }),
+  );
+  assert.equal(bestOf(volume?.decision)?.what, 'keep');
+  assert.match(
+    volume?.decision?.reason ?? '',
+    /^neither full nor incremental archives save more than moving .* costs: 0\.1% of the data changes between snapshots \(measured on 2/,
+  );
+});
+
+test('a volume whose change cannot be measured has an assumed one, and says so', () => {
+  const lone = volumeOf({ sizeGiB: 100, snapshots: snapshotsOf([80], [80], '2026-11-20') });
+  const [volume] = decided(lone);
+  assert.deepEqual(volume?.change, { percent: 5, is: 'assumed', measuredOn: 0, days: null });
+  // Daily snapshots are assumed, too.
+  const { snapshots, days, ebs } = volume?.outlook ?? {};
+  assert.deepEqual([snapshots, days], [365, 1]);
+  near(ebs, (80 + 364 * 4) * 0.05);
+  const analysis = analysisOf([lone]);
+  const given = decide(
+    { ...analysis, assumptions: { ...analysis.assumptions, change: { percent: 2, is: 'given' } } },
+    BUILT_IN,
+    { today: TODAY },
+  ).regions[0]?.volumes[0];
+  assert.deepEqual([given?.change?.percent, given?.change?.is], [2, 'given']);
+  near(given?.outlook?.ebs, (80 + 364 * 1.6) * 0.05);
+  const unrelated = [
+    volumeOf({ id: null, snapshots: monthlyOf(0.5) }),
+    volumeOf({ id: 'vol-ffffffff', snapshots: monthlyOf(0.5) }),
+    volumeOf({
+      snapshots: monthlyOf(0.5).map((one, at) => ({
+        ...one,
+        tier: at === 0 ? ('standard' as const) : ('archive' as const),
+      })),
+    }),
+  ];
+  for (const found of unrelated.map((one) => decided(one)[0])) {
+    assert.equal(found?.change?.is, 'assumed');
+    assert.ok(found?.decision?.choices.every(({ form }) => form !== 'incremental'));
+  }
+});
+
 test('a bill in another currency scales the prices; an unknown region is reported', () => {
   const analysis = analysisOf([volumeOf({ isDeleted: true, snapshots: snapshotsOf([100], [100]) })]);
   const [region] = analysis.regions;

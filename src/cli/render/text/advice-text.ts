@@ -1,7 +1,9 @@
 /** The recommendations of an analysis as lines of text. */
-import type { Analysis, Choice } from '../../../costs/analysis.ts';
+import type { Analysis, Choice, VolumeAnalysis } from '../../../costs/analysis.ts';
+import { changeText } from '../../../costs/change-rate.ts';
 import { type Chosen, chosenOf } from '../../../costs/chosen.ts';
 import { measuredVolumes, ratioText } from '../../../costs/compression.ts';
+import { sum } from '../../../lib/sum.ts';
 import { count } from '../../../lib/units.ts';
 import { formatMoney } from './money.ts';
 
@@ -21,6 +23,7 @@ export function adviceLines(analysis: Analysis): string[] {
     ...(chosen.length === 0 ? [`  none: ${reasonOf(analysis)}`] : chosen.slice(0, SHOWN).map(describe)),
     ...(more > 0 ? [`  and ${more} more (--csv, --json)`] : []),
     ...totals(chosen),
+    ...outlookLines(analysis),
     `Prices: ${prices.note.replace(/\.$/, '')}.`,
   ];
 }
@@ -38,7 +41,9 @@ function describe({ volume, snapshots, choice, currency }: Chosen): string {
   const { saving, oneOff, breakEven } = choice;
   const pays = breakEven === null ? '' : `, pays off from ${breakEven}`;
   const cost = `costs ${formatMoney(oneOff, currency)} once${pays}`;
-  return `  ${what(volume.id, snapshots, choice)} to ${choice.storageClass}: saves ${bound(choice)}${formatMoney(saving, currency)}/month, ${cost}`;
+  const form = choice.form === 'incremental' ? ' as incremental archives' : '';
+  const rate = choice.scope === 'one' || volume.change?.is !== 'measured' ? '' : `; ${changeText(volume.change)}`;
+  return `  ${what(volume.id, snapshots, choice)} to ${choice.storageClass}${form}: saves ${bound(choice)}${formatMoney(saving, currency)}/month, ${cost}${rate}`;
 }
 
 function what(volume: string | null, snapshots: Chosen['snapshots'], { scope }: Choice): string {
@@ -58,6 +63,30 @@ function totals(chosen: readonly Chosen[]): string[] {
     const once = group.reduce((sum, { choice }) => sum + choice.oneOff, 0);
     return `  total: saves ${formatMoney(saving, currency)}/month, costs ${formatMoney(once, currency)} once`;
   });
+}
+
+/** What the volumes that get further snapshots will cost, and for how many of them the change is only assumed. */
+function outlookLines({ regions, assumptions: { keepMonths } }: Analysis): string[] {
+  return [...Map.groupBy(regions, ({ currency }) => currency)].flatMap(([currency, group]) => {
+    const growing = group.flatMap(({ volumes }) => volumes).filter(({ outlook }) => outlook);
+    if (growing.length === 0) return [];
+    const cost = (of: 'ebs' | 'full' | 'incremental') =>
+      `${formatMoney(sum(growing.map(({ outlook }) => outlook?.[of] ?? 0)), currency)}/month`;
+    const costs = `${cost('ebs')} in EBS, ${cost('full')} as full and ${cost('incremental')} as incremental archives in DEEP_ARCHIVE`;
+    return [
+      `If ${count(growing.length, 'volume')} with regular snapshots keep them for ${count(keepMonths, 'month')}: ${costs}.`,
+      ...assumedLines(growing),
+    ];
+  });
+}
+
+function assumedLines(growing: readonly VolumeAnalysis[]): string[] {
+  const unmeasured = growing.flatMap(({ change }) => (change && change.is !== 'measured' ? [change] : []));
+  const [first] = unmeasured;
+  if (!first) return [];
+  return [
+    `  Not measured on ${unmeasured.length} of them: daily snapshots with a change of ${first.percent}% are assumed${first.is === 'given' ? ' (--change)' : ''}.`,
+  ];
 }
 
 /** The reason given for the most expensive volume, which stands for the others. */

@@ -14,7 +14,7 @@ import { compressionOf } from '../../../costs/compression.ts';
 export function analysisCsv({ regions, assumptions, basis }: Analysis): string {
   const rows = regions.flatMap((region) =>
     region.volumes.flatMap((volume) => {
-      const ofAll = { ...ratioOf(volume, assumptions), ...coverageOf(basis, region) };
+      const ofAll = { ...changeOf(volume), ...ratioOf(volume, assumptions), ...coverageOf(basis, region) };
       return volume.snapshots.map((snapshot) => ({ ...rowOf(region, volume, snapshot), ...ofAll }));
     }),
   );
@@ -41,6 +41,9 @@ const COLUMNS = [
   'images',
   'best_for_volume',
   'best_for_snapshot',
+  'change_percent',
+  'change_is',
+  'change_snapshots',
   'compression',
   'compression_is',
   'compression_archives',
@@ -61,6 +64,12 @@ function coverageOf(basis: Basis, { currency }: RegionAnalysis) {
     charged_explained: charges?.explained,
   };
 }
+
+const changeOf = ({ change }: VolumeAnalysis) => ({
+  change_percent: change?.percent,
+  change_is: change?.is,
+  change_snapshots: change?.measuredOn,
+});
 
 function ratioOf(volume: VolumeAnalysis, assumptions: Assumptions) {
   const { compression, is, archives } = compressionOf(volume, assumptions);

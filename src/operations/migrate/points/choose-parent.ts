@@ -3,6 +3,7 @@ import { cipherOf } from '../../../archive/cipher.ts';
 import type { ArchiveName } from '../../../archive/key.ts';
 import { chainLock, type PointManifest } from '../../../archive/points/point-manifest.ts';
 import { MAX_GENERATIONS } from '../../../archive/points/point-map.ts';
+import { CHAIN_RULES } from '../../../costs/archiving/chain-rules.ts';
 import type { SnapError } from '../../../errors.ts';
 import { isCopyVolume } from '../../../lib/aws-names.ts';
 import { failureOfOne } from '../../../lib/failure-of-one.ts';
@@ -64,11 +65,10 @@ async function findOlder(
   }
 }
 
-/** Milliseconds after which a chain gets a new base. */
-const MAX_AGE = 365 * 24 * 60 * 60 * 1000;
+const { maxDeltas, maxBaseDays } = CHAIN_RULES;
 
-/** A chain gets a new base when its points have stored more than this many times the bytes of the base. */
-const MAX_DELTAS = 2;
+/** Milliseconds after which a chain gets a new base. */
+const MAX_AGE = maxBaseDays * 24 * 60 * 60 * 1000;
 
 /** @returns why the point must be a base, although it has an older point; `null` if nothing requires it. */
 function reasonForBase(
@@ -84,8 +84,8 @@ function reasonForBase(
   const unjoinable = obstacleToJoining(chainLock(point.chain), lockTerms);
   if (unjoinable !== null) return unjoinable;
   if (baseEvery !== null && point.depth + 1 >= baseEvery) return `every ${baseEvery} points begin with a base`;
-  if (deltaBytes > MAX_DELTAS * baseBytes)
-    return `the points since the base have stored more than ${MAX_DELTAS} times its bytes`;
+  if (deltaBytes > maxDeltas * baseBytes)
+    return `the points since the base have stored more than ${maxDeltas} times its bytes`;
   if (own.startTime.getTime() - new Date(point.baseTime).getTime() > MAX_AGE) return 'the base is older than 12 months';
   if (point.generations.length >= MAX_GENERATIONS) return 'the map has too many generations';
   return null;

@@ -7,17 +7,14 @@ import { POINT_FORMAT } from '../../../archive/points/point-manifest.ts';
 import { objectTags } from '../../../archive/tags.ts';
 import { BLOCK_BYTES } from '../../../cloud/blocks.ts';
 import type { StoredObject } from '../../../cloud/ports.ts';
+import { CHAIN_RULES } from '../../../costs/archiving/chain-rules.ts';
 import { SnapError } from '../../../errors.ts';
-import { MiB } from '../../../lib/units.ts';
 import { blockSequence, sequenceBytes } from '../../../transfer/block-sequence.ts';
 import type { Migration } from '../migration.ts';
 import type { ObjectOrder } from '../object/object-order.ts';
 import { storeObject } from '../object/store-object.ts';
 import type { PointSource } from './point-source.ts';
 import { RecordedBlocks } from './recorded-blocks.ts';
-
-/** Blocks of a pack: 256 MiB, so that a pack is a unit worth thawing, and few requests are needed. */
-const MAX_PACK_BLOCKS = (256 * MiB) / BLOCK_BYTES;
 
 /**
  * Stores blocks in ascending order, one pack after another.
@@ -30,7 +27,7 @@ export async function storePacks(
   indexes: Uint32Array,
 ): Promise<RecordedBlocks> {
   const recorded = new RecordedBlocks(indexes);
-  for (let first = 0; first < indexes.length; first += MAX_PACK_BLOCKS) {
+  for (let first = 0; first < indexes.length; first += CHAIN_RULES.packBlocks) {
     migration.signal.throwIfAborted();
     await storePack(migration, name, { source, recorded, first });
   }
@@ -61,7 +58,7 @@ async function storePack(migration: Migration, name: AttemptName, pack: PackOrde
     codec: settings.codec.name,
     cipher: cipherOf(settings.encryption),
     first,
-    end: Math.min(first + MAX_PACK_BLOCKS, recorded.indexes.length),
+    end: Math.min(first + CHAIN_RULES.packBlocks, recorded.indexes.length),
   });
 }
 
@@ -72,9 +69,9 @@ async function orderFor(
 ): Promise<ObjectOrder> {
   const { snapshot, settings } = migration;
   const { diskBytes } = source;
-  const indexes = recorded.indexes.subarray(first, first + MAX_PACK_BLOCKS);
+  const indexes = recorded.indexes.subarray(first, first + CHAIN_RULES.packBlocks);
   const expectedBytes = sequenceBytes(indexes, diskBytes);
-  const number = first / MAX_PACK_BLOCKS + 1;
+  const number = first / CHAIN_RULES.packBlocks + 1;
   const key = packKey(name, number, settings.codec.name);
   const { tags } = objectTags(snapshot.tags, settings.tagKey);
   const facts = { key, metadata: objectMetadata(snapshot, expectedBytes, POINT_FORMAT), tags, lock: migration.lock };

@@ -1,5 +1,5 @@
 /** The settings of `analyze`. */
-import type { Assumptions } from '../../../costs/analysis.ts';
+import type { AssumedChange, Assumptions } from '../../../costs/analysis.ts';
 
 export interface AnalyzeSettings {
   /** Paths, `s3://` URLs, or `-` for standard input; empty for `analyzeLive`. */
@@ -18,6 +18,8 @@ export interface AnalyzeSettings {
   reading: Assumptions['reading'];
   /** Number of months for which archives are kept. */
   keepMonths: number;
+  /** The change between two snapshots, for volumes on which it cannot be measured (default: 5 %). */
+  change?: AssumedChange;
 }
 
 /** The compression ratio in plain bytes per stored byte, or the bucket whose archives it is measured on. */
