@@ -46,7 +46,7 @@ interface MigrateFlags extends SelectionFlags, VolumeFlags, AwsFlags, OutputFlag
   lockDays?: number;
   uploadStreams: number;
   dd?: true;
-  incremental?: true;
+  incremental?: boolean;
   baseEvery?: number;
   compression: CodecName;
   compressionLevel?: number;
@@ -147,6 +147,7 @@ const contentOptions = (): Option[] => [
     '--incremental',
     'store the whole disk as one image, but only the blocks that changed since the previous snapshot of the volume',
   ),
+  new Option('--no-incremental', 'with --from, archive only the lines of full archives (default: what the lines say)'),
   new Option(
     '--base-every <number>',
     'with --incremental, store all blocks of every <number>th snapshot of a volume, 1 to 10000 (default: decided by size and age)',
