@@ -247,11 +247,6 @@ function assertConsistent(flags: MigrateFlags): void {
       hint: 'use another --prefix, or leave out --replace',
     });
   }
-  if (flags.incremental && flags.validate) {
-    throw new SnapError('USAGE', '--incremental cannot be combined with --validate', {
-      hint: 'run snap-to-s3 validate afterwards',
-    });
-  }
   if (flags.validate && ARCHIVE_CLASSES.includes(flags.storageClass)) {
     throw new SnapError('USAGE', `--validate cannot read archives back from the storage class ${flags.storageClass}`, {
       hint: 'use --storage-class STANDARD or GLACIER_IR with --validate, and move the objects with a lifecycle rule later',

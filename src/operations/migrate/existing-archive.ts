@@ -4,6 +4,7 @@ import { manifestKey } from '../../archive/key.ts';
 import { describeLock, lockInNote } from '../../archive/lock-note.ts';
 import type { Manifest, ManifestObject } from '../../archive/manifest.ts';
 import { chainLock, type PointManifest } from '../../archive/points/point-manifest.ts';
+import { validationOf } from '../../archive/points/point-validation.ts';
 import type { ObjectLock } from '../../cloud/object-lock.ts';
 import type { ObjectHead, Snapshot } from '../../cloud/ports.ts';
 import { SnapError } from '../../errors.ts';
@@ -69,7 +70,7 @@ function assertNotExpiring({ manifest, point }: AnyManifest, id: string): void {
 /** @throws SnapError `ARCHIVE_EXISTS`; `DIFFERS` if an object that the point needs is missing or was replaced. */
 async function keepPoint(
   point: FoundPoint,
-  { incremental, replace, lock, uploadStreams: streams }: MigrateSettings,
+  { incremental, replace, validate, lock, uploadStreams: streams }: MigrateSettings,
   services: Services,
   signal: AbortSignal,
 ): Promise<ExistingArchive> {
@@ -77,6 +78,12 @@ async function keepPoint(
   if (!incremental || replace || differedAt !== undefined) throw pointExists(point.content);
   const archived = `already archived incrementally (${finishedAt})`;
   const missing = await missingIn(point, { ...services, signal, streams, sessionKey: null });
+  const isUnproved = validate && validationOf(point.content)?.packs !== 'read';
+  if ((missing === null || missing === 'unknown') && isUnproved)
+    return {
+      action: 'validate',
+      reason: `${archived}${lockNote(chainLock(facts.chain), lock)}; its packs were not validated yet`,
+    };
   if (missing === 'unknown') {
     const why = 'its block lists cannot be decrypted on this machine';
     return { action: 'keep', reason: `${archived}; the presence of its packs was not checked, because ${why}` };
@@ -96,13 +103,15 @@ function pointExists({ snapshot, differedAt }: PointManifest): SnapError {
 
 /** `--incremental` never replaces an archive. @throws SnapError `ARCHIVE_EXISTS` if it cannot be kept. */
 function keepWhole(
-  { snapshot, finishedAt, differedAt, lock }: Manifest,
+  { snapshot, finishedAt, differedAt, validatedAt, lock }: Manifest,
   problem: string | null,
-  { lock: wanted }: MigrateSettings,
+  { validate, lock: wanted }: MigrateSettings,
 ): ExistingArchive {
   const trouble = differedAt === undefined ? problem : `it differed from the snapshot on ${differedAt}`;
-  const archived = `already archived as a whole (${finishedAt})`;
-  if (trouble === null) return { action: 'keep', reason: `${archived}${lockNote(lockInNote(lock), wanted)}` };
+  const archived = `already archived as a whole (${finishedAt})${lockNote(lockInNote(lock), wanted)}`;
+  if (trouble === null && validate && validatedAt === null)
+    return { action: 'validate', reason: `${archived}; not validated yet` };
+  if (trouble === null) return { action: 'keep', reason: archived };
   throw new SnapError('ARCHIVE_EXISTS', `${snapshot.id} is already archived as a whole, but ${trouble}`, {
     hint: 'archive it again without --incremental, or under another --prefix',
   });

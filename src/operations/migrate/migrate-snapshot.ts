@@ -8,7 +8,7 @@ import { cleanupSignal } from '../../lib/disposal.ts';
 import type { Services } from '../shared/services.ts';
 import type { MigrateSettings } from '../shared/settings/migrate.ts';
 import type { ClaimedWork } from '../sharing/claimed-work.ts';
-import { beginState, revertState, VALIDATED } from '../sharing/state-tag.ts';
+import { beginState, CONTENT_VALIDATED, revertState, VALIDATED } from '../sharing/state-tag.ts';
 import { type Disk, readDisk } from '../source/read-disk.ts';
 import { chooseSource, type SnapshotDisk, type Source, withSnapshotDisk } from '../source/snapshot-disk.ts';
 import { imageOf, readDiskEnds } from '../source/snapshot-image.ts';
@@ -45,10 +45,11 @@ export async function migrateSnapshot(
     signal,
   );
   let complete = false;
-  const onComplete = async () => {
+  const onComplete: OnComplete = async (isWeaker = false) => {
     complete = true;
     await journal.finish();
-    await state.settle(settings.validate ? VALIDATED : 'migrated', cleanupSignal());
+    const validated = isWeaker ? CONTENT_VALIDATED : VALIDATED;
+    await state.settle(settings.validate ? validated : 'migrated', cleanupSignal());
     onDone();
   };
   try {
@@ -66,10 +67,14 @@ async function termsOf({ lock }: MigrateSettings, { store }: Services, signal: A
   return { ...lock, from: (await store.check({ signal })).answeredAt };
 }
 
-async function archive(migration: Migration, onComplete: () => Promise<void>): Promise<void> {
+/** @param isWeaker whether the validation does not permit deleting the snapshot (default: false) */
+type OnComplete = (isWeaker?: boolean) => Promise<void>;
+
+async function archive(migration: Migration, onComplete: OnComplete): Promise<void> {
   const { snapshot, settings, services } = migration;
   const source = await chooseSource(snapshot, settings, settings.layout, services, migration.signal);
-  if (settings.incremental) return archivePoint(migration, source, onComplete);
+  if (settings.incremental)
+    return archivePoint(migration, source, (validation) => onComplete(validation?.packs === 'not-read'));
   if (source === 'direct' && settings.layout === 'image') return archiveDirectly(migration, onComplete);
   try {
     await archiveFrom(source, migration, onComplete);

@@ -23,7 +23,7 @@ export interface Proof {
 /**
  * One that did not read all packs replaces none that did, and is no evidence against a difference that was found before.
  */
-function withValidation(content: PointManifest, validation: PointValidation): PointManifest {
+export function withValidation(content: PointManifest, validation: PointValidation): PointManifest {
   const { differedAt: _, ...others } = content;
   if (validation.packs === 'read') return { ...others, validation, validatedAt: validation.at };
   return validationOf(content)?.packs === 'read' ? content : { ...content, validation, validatedAt: null };

@@ -21,9 +21,10 @@ import { examinePacks } from './examine-packs.ts';
 
 /**
  * The content of the snapshot: a device, or the EBS direct APIs with a number of blocks in flight. On the device of an
- * encrypted snapshot, blocks that were never written show noise, so they are not compared.
+ * encrypted snapshot, blocks that were never written show noise, so they are not compared. `null` if the caller has recorded
+ * the hash of every block while it read the snapshot.
  */
-export type SnapshotContent = { device: string } | { inFlight: number };
+type SnapshotContent = { device: string } | { inFlight: number } | null;
 
 type PointServices = ReadContext & Pick<Services, 'blocks' | 'rateLimiter'>;
 
@@ -56,12 +57,13 @@ export async function checkPoint(
   );
 }
 
-function compareContent(
+async function compareContent(
   { table, map }: OpenPoint,
   snapshot: Snapshot,
   content: SnapshotContent,
   services: PointServices,
 ): Promise<DifferenceList> {
+  if (content === null) return new DifferenceList();
   if (!('device' in content)) return compareBlocks(table, snapshot, content.inFlight, services);
   const kinds = Uint8Array.from(table.kinds);
   if (snapshot.encrypted)

@@ -11,6 +11,7 @@ import { manifestKey } from '../../../archive/key.ts';
 import type { DeviceProof } from '../../../archive/manifest.ts';
 import { MAX_LISTED_BLOCKS } from '../../../archive/points/block-list.ts';
 import { chainLock } from '../../../archive/points/point-manifest.ts';
+import type { PointValidation } from '../../../archive/points/point-validation.ts';
 import { BLOCK_BYTES } from '../../../cloud/blocks.ts';
 import type { ObjectLock } from '../../../cloud/object-lock.ts';
 import { SnapError } from '../../../errors.ts';
@@ -25,17 +26,15 @@ import { lockOfChain } from '../locks.ts';
 import { archiveName, type Migration } from '../migration.ts';
 import { type Changes, changesByEbs, changesByHash, changesOfBase } from './changes.ts';
 import { chooseParent, type ParentChoice } from './choose-parent.ts';
-import { commitPoint, type PointDraft } from './commit-point.ts';
+import { type CommittedPoint, commitPoint, type PointDraft } from './commit-point.ts';
 import { deviceSource, directSource, type PointSource } from './point-source.ts';
 import { removeUnfinished } from './remove-unfinished.ts';
 import { storePacks } from './store-packs.ts';
 
-/** @param onComplete is called when the archive is complete. */
-export async function archivePoint(
-  migration: Migration,
-  source: Source,
-  onComplete: () => Promise<void>,
-): Promise<void> {
+/** Called when the archive is complete. @param validation `null` unless the point was validated */
+type OnComplete = (validation: PointValidation | null) => Promise<void>;
+
+export async function archivePoint(migration: Migration, source: Source, onComplete: OnComplete): Promise<void> {
   const { snapshot, settings, services, signal } = migration;
   if (source === 'direct') {
     const disk = await readDiskEnds(snapshot, services, signal);
@@ -59,16 +58,15 @@ interface Origin {
 /** Number of parents that are tried. A parent that `expire` marks meanwhile cannot be continued. */
 const MAX_PARENTS = 3;
 
-async function archiveFrom(migration: Migration, origin: Origin, onComplete: () => Promise<void>): Promise<void> {
+async function archiveFrom(migration: Migration, origin: Origin, onComplete: OnComplete): Promise<void> {
   for (let tried = 0; ; tried++) {
     await removeUnfinished(migration);
     const choice = tried < MAX_PARENTS ? await chooseParent(migration) : { parent: null, reason: MARKED_AGAIN };
-    const etag = await storePoint(migration, origin, choice);
+    const { etag, validation } = await storePoint(migration, origin, choice);
     const problem = choice.parent && (await withdrawalFrom(choice.parent.found, migration));
-    if (problem === null) break;
+    if (problem === null) return onComplete(validation);
     await withdraw(migration, etag, problem);
   }
-  await onComplete();
 }
 
 const MARKED_AGAIN = 'older points were marked for removal while they were continued';
@@ -92,8 +90,7 @@ async function withdraw(migration: Migration, etag: string, reason: string): Pro
   services.host.notify({ code: 'point.withdrawn', snapshot: snapshot.id, reason });
 }
 
-/** @returns the ETag of the manifest. */
-async function storePoint(migration: Migration, origin: Origin, choice: ParentChoice): Promise<string> {
+async function storePoint(migration: Migration, origin: Origin, choice: ParentChoice): Promise<CommittedPoint> {
   const { snapshot, settings, services, signal, claim } = migration;
   const { changes, how, reason } = await findChanges(migration, origin, choice);
   services.host.notify({

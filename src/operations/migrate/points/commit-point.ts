@@ -15,6 +15,7 @@ import {
   publicPoint,
 } from '../../../archive/points/point-manifest.ts';
 import { encodeMap } from '../../../archive/points/point-map.ts';
+import type { PointValidation } from '../../../archive/points/point-validation.ts';
 import { objectTags } from '../../../archive/tags.ts';
 import { BLOCK_BYTES } from '../../../cloud/blocks.ts';
 import type { ObjectLock } from '../../../cloud/object-lock.ts';
@@ -26,12 +27,14 @@ import { neededPacks } from '../../reading/point/needed-packs.ts';
 import { isAsStored } from '../../reading/point/open-point.ts';
 import type { Disk } from '../../source/read-disk.ts';
 import type { Source } from '../../source/snapshot-disk.ts';
+import { withValidation } from '../../validate/note-verdict.ts';
 import { assertAllLocked, assertLocked } from '../locks.ts';
 import { archiveName, type Migration } from '../migration.ts';
 import { encryptBytes } from '../object/encrypt.ts';
 import type { Changes } from './changes.ts';
 import type { Parent } from './choose-parent.ts';
 import { type NewMap, newMap } from './new-map.ts';
+import { provePoint } from './prove-point.ts';
 import type { RecordedBlocks } from './recorded-blocks.ts';
 
 /** A point whose packs are stored. */
@@ -46,12 +49,19 @@ export interface PointDraft extends Pick<PointFacts, 'how' | 'reason'> {
   readonly recorded: RecordedBlocks;
 }
 
+/** A point whose manifest is stored. */
+export interface CommittedPoint {
+  /** The ETag of the manifest. */
+  etag: string;
+  /** `null` unless `settings.validate` is set. */
+  validation: PointValidation | null;
+}
+
 /**
- * @returns the ETag of the manifest.
- * @throws SnapError `DIFFERS` if a pack that the point needs is missing or was replaced, `NOT_LOCKED` if an object lacks its
- *   lock; then there is no manifest.
+ * @throws SnapError `DIFFERS` if the point differs from the snapshot, or if a pack that it needs is missing or was replaced;
+ *   `NOT_LOCKED` if an object lacks its lock; then there is no manifest.
  */
-export async function commitPoint(migration: Migration, draft: PointDraft): Promise<string> {
+export async function commitPoint(migration: Migration, draft: PointDraft): Promise<CommittedPoint> {
   const { snapshot, signal, claim } = migration;
   const { disk, parent, changes, recorded } = draft;
   const list = { snapshot: snapshot.id, bytes: disk.device.size, blockBytes: BLOCK_BYTES, ...recorded };
@@ -65,9 +75,13 @@ export async function commitPoint(migration: Migration, draft: PointDraft): Prom
   await assertPacksAreThere(migration, draft, made, list);
   if (migration.lock) await assertDocumentsLocked(migration, migration.lock, own ? [own, map] : [map]);
   const point = factsOf(migration, draft, { map, own, generations: notesOf(made, own, draft) });
+  const open = manifestOf(migration, draft, point);
+  const key = manifestKey(archiveName(migration));
+  const validation = migration.settings.validate ? await provePoint(migration, open, key) : null;
   signal.throwIfAborted();
   claim.confirm();
-  return storeManifest(migration, manifestOf(migration, draft, point));
+  const etag = await storeManifest(migration, validation === null ? open : withValidation(open, validation));
+  return { etag, validation };
 }
 
 async function storeDocument(
