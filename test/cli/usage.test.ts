@@ -1,7 +1,10 @@
 /** Invalid usage is refused with exit code 2 before any call is made. */
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
+import { PutObjectCommand } from '@aws-sdk/client-s3';
+import { csv, line, snapshotId as numbered } from '../support/costs/bills.ts';
 import { addSnapshotOf } from '../support/disks.ts';
 import { BUCKET, labForTest, PROGRAM, runCli, runProgram, type TestLab } from '../support/lab.ts';
 
@@ -196,9 +199,14 @@ test('with --json, errors are JSON', async (t) => {
   });
 });
 
+const LEGACY = 'vol-0123456789abcdef0/2017-06-30T22:00:00+00:00 snap-0123456789abcdef0';
+
 test('results go to standard output, and a full disk is a failure', async (t) => {
   const lab = await labForTest(t);
   await addSnapshotOf(lab);
+  await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: `${LEGACY}.tar.lz4`, Body: 'anything' }));
+  const bill = join(lab.directory, 'bill.csv');
+  writeFileSync(bill, csv('legacy', [{ month: '2026-09', others: 2, snapshots: [line(numbered(1), 2048)] }], 'daily'));
   // This is the PATH of cron jobs, plus Node's own directory.
   const env = { ...lab.env, PATH: `${dirname(process.execPath)}:/usr/bin:/bin` };
   const mnt = ['--mount-point', join(lab.directory, 'mnt')];
@@ -207,10 +215,14 @@ test('results go to standard output, and a full disk is a failure', async (t) =>
     [['clean', '--bucket', BUCKET, ...mnt], /^clean: no leftovers found/m],
     [['migrate', '--all', '--dry-run', '--bucket', BUCKET, ...mnt], /^snap-[0-9a-f]+ \(1 GiB of vol-/m],
     [['compare'], /EBS USD\/month/],
+    [['list', '--bucket', BUCKET], /^snap-0123456789abcdef0 /m],
+    [['list', 'snap-0123456789abcdef0', '--bucket', BUCKET], /snap-0123456789abcdef0/],
+    [['analyze', bill, '--offline'], /EBS/],
   ];
   for (const [argv, pattern] of results) {
     const done = await runCli(env, argv);
     assert.match(done.stdout, pattern, `${argv.join(' ')}: ${done.stderr}`);
+    assert.notEqual(done.code, 1, `${argv.join(' ')} fails anyway: ${done.stderr}`);
     const script = 'exec "$@" > /dev/full';
     const full = await runProgram(['sh', '-c', script, 'sh', process.execPath, PROGRAM, ...argv], { env });
     assert.equal(full.code, 1, `${argv.join(' ')}: ${full.stderr}`);

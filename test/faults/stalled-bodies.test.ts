@@ -180,7 +180,7 @@ test('a body that stalls once is read again', DEADLINE, async (t) => {
 });
 
 /** Number of concurrent commands. They wait most of the time. */
-const AT_ONCE = 4;
+const CONCURRENCY = 4;
 
 for (const part of oneIn(3, ['manifest', 'data', 'index'] as const)) {
   test(
@@ -196,7 +196,7 @@ for (const part of oneIn(3, ['manifest', 'data', 'index'] as const)) {
       );
       await withTarget(lab, async (device) => {
         for (const together of [first, last]) {
-          await inParallel(together ?? [], AT_ONCE, t.signal, async ([name, { kind, argv }]) => {
+          await inParallel(together ?? [], CONCURRENCY, t.signal, async ([name, { kind, argv }]) => {
             const keys = Object.values(archives).map((archive) => `could not read s3://${BUCKET}/${archive[part]}: `);
             const scratch = scratchOf(lab, name);
             const done = await runCli(lab.env, [...onDevice(argv(archives[kind], scratch), device), ...PATIENCE]);
