@@ -1,7 +1,7 @@
 /** An archived root disk boots after a restore, with its own boot loader, kernel and init. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { DescribeSnapshotsCommand } from '@aws-sdk/client-ec2';
 import { keyEnding } from '../support/archives.ts';
 import { addSnapshotOfImage } from '../support/disks.ts';
@@ -14,7 +14,7 @@ import {
   type TestLab,
   temporaryDirectory,
 } from '../support/lab.ts';
-import { FULL } from '../support/sampled.ts';
+import { named } from '../support/sampled.ts';
 import { imageOf } from '../support/tamper.ts';
 import { BOOTED, makeBiosDisk, makeDebianRoot, makeUefiDisk } from '../support/trees/debian-root.ts';
 import { volumeImage, volumesIn } from '../support/volumes.ts';
@@ -29,7 +29,6 @@ const SECONDS = '300';
 type Firmware = 'bios' | 'uefi';
 
 interface RootDisk {
-  name: string;
   firmware: Firmware;
   make: (image: string, root: string) => Promise<void>;
   /** Numbers of the partitions that are stored as tars. */
@@ -37,16 +36,18 @@ interface RootDisk {
 }
 
 const GPT: RootDisk = {
-  name: 'GPT, BIOS',
   firmware: 'bios',
   make: (image, root) => makeBiosDisk(image, 'gpt', root),
   tars: [2],
 };
 
-const MORE: RootDisk[] = [
-  { name: 'MBR, BIOS', firmware: 'bios', make: (image, root) => makeBiosDisk(image, 'dos', root), tars: [1] },
-  { name: 'GPT, UEFI', firmware: 'uefi', make: makeUefiDisk, tars: [1, 2] },
-];
+const MBR: RootDisk = {
+  firmware: 'bios',
+  make: (image, root) => makeBiosDisk(image, 'dos', root),
+  tars: [1],
+};
+
+const UEFI: RootDisk = { firmware: 'uefi', make: makeUefiDisk, tars: [1, 2] };
 
 /** UEFI starts with the variables of a new machine, which have no boot entries, and does not save changes to them. */
 const FIRMWARE: Record<Firmware, string[]> = {
@@ -69,38 +70,46 @@ async function boot(lab: TestLab, image: string, firmware: Firmware): Promise<st
 
 const runRestore = (lab: TestLab, argv: readonly string[]) => runCli(lab.env, ['restore', '--bucket', BUCKET, ...argv]);
 
+/** Restores the disk from its tars to a new volume. */
+async function bootVolume(t: TestContext, root: string, { firmware, make, tars }: RootDisk): Promise<void> {
+  const lab = await labForTest(t, { allowLeftovers: ['volume'] });
+  const image = join(lab.directory, 'disk.img');
+  await make(image, root);
+  const { snapshotId } = await addSnapshotOfImage(lab, image);
+  const migrated = await runMigrate(lab, ['--all']);
+  assert.equal(migrated.code, 0, migrated.stderr);
+  for (const partition of tars) await keyEnding(lab, `.${partition}.tar.lz4`);
+  const done = await runRestore(lab, [snapshotId, '--to-volume', '--mount-point', join(lab.directory, 'mnt')]);
+  assert.equal(done.code, 0, done.stderr);
+  const [made] = await volumesIn(lab);
+  assert.match(await boot(lab, volumeImage(lab, made?.VolumeId ?? ''), firmware), BOOTED[firmware]);
+}
+
+/** Restores the disk from its image to a new snapshot. */
+async function bootSnapshot(t: TestContext, root: string, { firmware, make }: RootDisk): Promise<void> {
+  const lab = await labForTest(t);
+  const image = join(lab.directory, 'disk.img');
+  await make(image, root);
+  const { snapshotId } = await addSnapshotOfImage(lab, image);
+  const migrated = await runMigrate(lab, ['--all', '--dd', '--source', 'direct']);
+  assert.equal(migrated.code, 0, migrated.stderr);
+  const done = await runRestore(lab, [snapshotId, '--to-snapshot']);
+  assert.equal(done.code, 0, done.stderr);
+  const { Snapshots = [] } = await lab.ec2.send(new DescribeSnapshotsCommand({ OwnerIds: ['self'] }));
+  const made = Snapshots.find(({ SnapshotId }) => SnapshotId !== snapshotId);
+  assert.match(await boot(lab, imageOf(lab, made?.SnapshotId ?? ''), firmware), BOOTED[firmware]);
+}
+
+const CASES = {
+  'GPT, BIOS: restored from tars to a new volume': { disk: GPT, bootRestored: bootVolume },
+  'MBR, BIOS: restored from tars to a new volume': { disk: MBR, bootRestored: bootVolume },
+  'GPT, UEFI: restored from tars to a new volume': { disk: UEFI, bootRestored: bootVolume },
+  'GPT, BIOS: restored from an image to a new snapshot': { disk: GPT, bootRestored: bootSnapshot },
+};
+
 test('restored disks boot', { skip: process.arch !== 'x64' }, async (t) => {
   const root = join(temporaryDirectory(t), 'root');
   await makeDebianRoot(root);
-
-  for (const { name, firmware, make, tars } of FULL ? [GPT, ...MORE] : [GPT]) {
-    await t.test(`${name}: restored from tars to a new volume`, async (inner) => {
-      const lab = await labForTest(inner, { allowLeftovers: ['volume'] });
-      const image = join(lab.directory, 'disk.img');
-      await make(image, root);
-      const { snapshotId } = await addSnapshotOfImage(lab, image);
-      const migrated = await runMigrate(lab, ['--all']);
-      assert.equal(migrated.code, 0, migrated.stderr);
-      for (const partition of tars) await keyEnding(lab, `.${partition}.tar.lz4`);
-      const done = await runRestore(lab, [snapshotId, '--to-volume', '--mount-point', join(lab.directory, 'mnt')]);
-      assert.equal(done.code, 0, done.stderr);
-      const [made] = await volumesIn(lab);
-      assert.match(await boot(lab, volumeImage(lab, made?.VolumeId ?? ''), firmware), BOOTED[firmware]);
-    });
-  }
-
-  if (!FULL) return;
-  await t.test('restored from an image to a new snapshot', async (inner) => {
-    const lab = await labForTest(inner);
-    const image = join(lab.directory, 'disk.img');
-    await GPT.make(image, root);
-    const { snapshotId } = await addSnapshotOfImage(lab, image);
-    const migrated = await runMigrate(lab, ['--all', '--dd', '--source', 'direct']);
-    assert.equal(migrated.code, 0, migrated.stderr);
-    const done = await runRestore(lab, [snapshotId, '--to-snapshot']);
-    assert.equal(done.code, 0, done.stderr);
-    const { Snapshots = [] } = await lab.ec2.send(new DescribeSnapshotsCommand({ OwnerIds: ['self'] }));
-    const made = Snapshots.find(({ SnapshotId }) => SnapshotId !== snapshotId);
-    assert.match(await boot(lab, imageOf(lab, made?.SnapshotId ?? ''), GPT.firmware), BOOTED[GPT.firmware]);
-  });
+  for (const [name, { disk, bootRestored }] of named(['GPT, BIOS: restored from tars to a new volume'], CASES))
+    await t.test(name, (inner) => bootRestored(inner, root, disk));
 });

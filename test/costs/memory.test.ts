@@ -8,12 +8,14 @@ import type { Analysis } from '../../src/costs/analysis.ts';
 import { NODE_FLAGS } from '../../src/lib/node-flags.ts';
 import { runProgram, temporaryDirectory } from '../support/lab.ts';
 import { build } from '../support/processes/built.ts';
-import { FULL } from '../support/sampled.ts';
+import { fullOr } from '../support/sampled.ts';
 
 /** With SNAP_TO_S3_FULL, ten million rows must be read in less than 300 MB. */
-const SIZE = FULL
-  ? { rows: 10_000_000, snapshots: 20_000, maxBytes: 300e6 }
-  : { rows: 600_000, snapshots: 10_000, maxBytes: 200e6 };
+const SIZE = fullOr(
+  'the report',
+  { rows: 10_000_000, snapshots: 20_000, maxBytes: 300e6 },
+  { rows: 600_000, snapshots: 10_000, maxBytes: 200e6 },
+);
 
 /** @returns the command that prints the whole analysis of a large report as JSON. */
 async function analyzing(t: TestContext, size: { rows: number; snapshots: number }): Promise<string[]> {

@@ -8,12 +8,12 @@ import { assertPlainEquals, keyEnding } from '../support/archives.ts';
 import { addSnapshotOfImage } from '../support/disks.ts';
 import { labForTest } from '../support/lab.ts';
 import { runMeasured } from '../support/processes/memory.ts';
-import { FULL } from '../support/sampled.ts';
+import { fullOr } from '../support/sampled.ts';
 
 const GiB = 2 ** 30;
 const BLOCK = 524_288;
 
-const SIZE = (FULL ? 64 : 2) * GiB;
+const SIZE = fullOr('GiB of the disk', 64, 2) * GiB;
 
 /** One of this many blocks is written. */
 const SPREAD = 8;

@@ -3,7 +3,6 @@
  * is tested (default: 3 seconds).
  */
 import assert from 'node:assert/strict';
-import { randomBytes, randomInt } from 'node:crypto';
 import { test } from 'node:test';
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { BlockIndexWriter } from '../../src/archive/block-index.ts';
@@ -26,25 +25,30 @@ import { encodeMember, type NewMember, paddingAfter, TAR_END } from '../../src/a
 import { SnapError } from '../../src/errors.ts';
 import { PieceCutter } from '../../src/operations/reading/index/piece-cutter.ts';
 import { MemberRules } from '../../src/streams/tar/member-rules.ts';
+import { seededIntegers } from '../support/sampled.ts';
 
 const SECONDS = Number(process.env['SNAP_TO_S3_FUZZ_SECONDS'] ?? 3);
+
+const integer = seededIntegers();
+
+const randomBytes = (length: number): Buffer => Buffer.from(Array.from({ length }, () => integer(0, 256)));
 
 /** Returns a copy in which random bytes are changed, removed or repeated. */
 function damaged(good: Buffer): Buffer {
   let bytes = Buffer.from(good);
-  for (let count = randomInt(1, 6); count > 0; count--) {
-    const at = randomInt(bytes.length);
-    const length = Math.min(randomInt(1, 40), bytes.length - at);
+  for (let count = integer(1, 6); count > 0; count--) {
+    const at = integer(0, bytes.length);
+    const length = Math.min(integer(1, 40), bytes.length - at);
     const [before, after] = [bytes.subarray(0, at), bytes.subarray(at + length)];
     const some = bytes.subarray(at, at + length);
     const ways = [
       () => Buffer.concat([before, randomBytes(length), after]),
-      () => Buffer.concat([before, Buffer.from(String(2 ** randomInt(0, 47))), after]),
+      () => Buffer.concat([before, Buffer.from(String(2 ** integer(0, 47))), after]),
       () => Buffer.concat([before, some, some, after]),
       () => Buffer.concat([before, after]),
-      () => Buffer.concat([before, Buffer.alloc(length, randomInt(256)), after]),
+      () => Buffer.concat([before, Buffer.alloc(length, integer(0, 256)), after]),
     ];
-    bytes = ways[randomInt(ways.length)]?.() ?? bytes;
+    bytes = ways[integer(0, ways.length)]?.() ?? bytes;
     if (bytes.length === 0) return Buffer.from('x');
   }
   return bytes;

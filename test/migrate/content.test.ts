@@ -7,7 +7,7 @@ import { withMounted } from '../../lab/disks/inspect.ts';
 import { extractTar, keyEnding, readManifest, tarNames } from '../support/archives.ts';
 import { addSnapshotOf } from '../support/disks.ts';
 import { labForTest, runMigrate } from '../support/lab.ts';
-import { FULL } from '../support/sampled.ts';
+import { fullOr } from '../support/sampled.ts';
 import { compareTrees } from '../support/trees/compare-trees.ts';
 import { makeNastyTree } from '../support/trees/nasty-tree.ts';
 import { makeManyFiles } from '../support/trees/trees.ts';
@@ -22,7 +22,7 @@ test('directories deeper than PATH_MAX are in the archive', async (t) => {
   assert.ok(names.includes(`./${'d'.repeat(100).concat('/').repeat(60)}bottom`), 'the bottom is missing');
 });
 
-const MANY = FULL ? 50_000 : 6_000;
+const MANY = fullOr('files', 50_000, 6_000);
 
 test(`${MANY} small files`, async (t) => {
   const lab = await labForTest(t);

@@ -8,7 +8,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { addSnapshotOf } from '../support/disks.ts';
 import { labForTest } from '../support/lab.ts';
-import { FULL, seededRandom } from '../support/sampled.ts';
+import { FULL, randomOf } from '../support/sampled.ts';
 import { type Cell, COMMANDS, cellsOf } from './matrix.ts';
 import { callsOf, observe } from './observe.ts';
 import { fingerprint, type Observations, place, readStamp, readTable, writeTable } from './table.ts';
@@ -49,11 +49,6 @@ test('all cells were tested with the current code', { skip: WRITE !== undefined 
 
 function choose(cells: Cell[]): Cell[] {
   if (WRITE !== undefined) return cells.filter((cell) => new RegExp(WRITE).test(place(cell)));
-  if (FULL) return cells;
-  const random = seededRandom();
-  return cells
-    .map((cell) => ({ cell, place: random() }))
-    .sort((one, other) => one.place - other.place)
-    .slice(0, SAMPLE)
-    .map(({ cell }) => cell);
+  const byPlace = new Map(cells.map((cell) => [place(cell), cell]));
+  return randomOf(SAMPLE, [...byPlace.keys()]).flatMap((name) => byPlace.get(name) ?? []);
 }

@@ -20,7 +20,7 @@ import { keyEnding, readManifest } from '../support/archives.ts';
 import { addSnapshotOf } from '../support/disks.ts';
 import { addKey, gpgHome } from '../support/gpg.ts';
 import { BUCKET, type Finished, labForTest, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
-import { FULL, oneIn } from '../support/sampled.ts';
+import { fullOr, oneIn } from '../support/sampled.ts';
 import { bytesOf, replaceObject, through } from '../support/tamper.ts';
 
 const runRestore = (lab: TestLab, argv: readonly string[], env: Record<string, string> = {}) =>
@@ -28,8 +28,8 @@ const runRestore = (lab: TestLab, argv: readonly string[], env: Record<string, s
 
 const MiB = 2 ** 20;
 
-/** Size of the large files, which compress little: 2 GiB in full runs. */
-const BALLAST_MIB = FULL ? 2048 : 160;
+/** Size of the large files, which compress little. */
+const BALLAST_MIB = fullOr('MiB of large files', 2048, 160);
 
 const small = randomBytes(4096);
 

@@ -1,4 +1,5 @@
 /** Disks that many tests use. */
+import { randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildDisk, type DiskPlan } from '../../lab/disks/build.ts';
@@ -29,7 +30,7 @@ export async function addSnapshotOf(
   disk: Pick<DiskPlan, 'table' | 'partitions' | 'bootCode'> = PLAIN_DISK,
   fixture: Partial<SnapshotFixture> = {},
 ): Promise<AddedSnapshot> {
-  const image = join(lab.directory, `disk-${Math.random().toString(36).slice(2)}.img`);
+  const image = join(lab.directory, `disk-${randomUUID()}.img`);
   if (disk === PLAIN_DISK) await makePlainDisk(lab, image);
   else await buildDisk({ path: image, ...disk });
   return addSnapshotOfImage(lab, image, fixture);
@@ -55,7 +56,7 @@ async function makePlainDisk({ directory }: TestLab, image: string): Promise<voi
 /** Other processes may do the same at this moment, so the disk gets its name when it is complete. */
 async function keepPlainDisk(directory: string, kept: string): Promise<void> {
   mkdirSync(directory, { recursive: true });
-  const path = `${kept}.${Math.random().toString(36).slice(2)}`;
+  const path = `${kept}.${randomUUID()}`;
   await buildDisk({ path, ...PLAIN_DISK });
   renameSync(path, kept);
 }

@@ -26,6 +26,30 @@ export function named<T>(names: readonly string[], cases: Readonly<Record<string
   return selected;
 }
 
+/** Selects `count` random cases. Prints the seed and the selection. */
+export function randomOf<T>(count: number, cases: readonly T[]): T[] {
+  if (FULL) return [...cases];
+  const random = seededRandom();
+  const drawn = cases.map((one) => ({ one, place: random() })).sort((a, b) => a.place - b.place);
+  const selected = drawn.slice(0, count).map(({ one }) => one);
+  assert.ok(selected.length > 0, 'no case was selected');
+  say(`${selected.length} of ${cases.length} cases: ${namesOf(selected)}`);
+  return selected;
+}
+
+/** Returns a size or number of a test, which is smaller without SNAP_TO_S3_FULL. Prints what it would be otherwise. */
+export function fullOr<T>(what: string, full: T, reduced: T): T {
+  if (FULL) return full;
+  say(`${what}: ${textOf(reduced)}, in full ${textOf(full)}`);
+  return reduced;
+}
+
+/** Returns a function that chooses a whole number from `min` up to, but not including, `max`. Prints the seed. */
+export function seededIntegers(): (min: number, max: number) => number {
+  const random = seededRandom();
+  return (min, max) => min + Math.floor(random() * (max - min));
+}
+
 /** Returns a generator (mulberry32) of reproducible numbers from 0 to 1. Prints the seed; SNAP_TO_S3_SEED sets it. */
 export function seededRandom(): () => number {
   let state = Number(process.env['SNAP_TO_S3_SEED'] ?? Math.floor(Math.random() * 2 ** 32));
@@ -46,6 +70,10 @@ const namesOf = (cases: readonly unknown[]): string => cases.map(nameOf).join(';
 
 function nameOf(value: unknown): string {
   if (Array.isArray(value) && typeof value[0] === 'string' && value[0] !== '') return value[0];
+  return textOf(value);
+}
+
+function textOf(value: unknown): string {
   const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? String(value));
   return text.length > LONGEST_NAME ? `${text.slice(0, LONGEST_NAME)}…` : text;
 }

@@ -19,12 +19,15 @@ export function volumeImage(lab: TestLab, volumeId: string): string {
   return join(directory, name);
 }
 
+/** The number of device names that this process has taken. They are free until they are attached. */
+let taken = 0;
+
 /** Returns a device name that EC2 accepts, that the program does not use, and that no other lab on this machine has. */
 export function spareDeviceName(): string {
   const [letters, all] = ['abcd', 'abcdefghijklmnopqrstuvwxyz'];
   const names = [...letters].flatMap((first) => [...all].map((second) => `/dev/xvd${first}${second}`));
   const free = names.filter((name) => !existsSync(name));
-  const name = free[Math.floor(Math.random() * free.length)];
+  const name = free[(process.pid + taken++) % free.length];
   assert.ok(name, 'all spare device names are taken');
   return name;
 }

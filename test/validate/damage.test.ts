@@ -1,6 +1,6 @@
 /** Stored bytes that are changed or truncated anywhere never pass a validation, with or without a manifest. */
 import assert from 'node:assert/strict';
-import { randomBytes, randomInt } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -9,16 +9,22 @@ import { checkStored } from '../support/archived-object.ts';
 import { keyEnding, readManifest } from '../support/archives.ts';
 import { addSnapshotOf } from '../support/disks.ts';
 import { labForTest, runMigrate, runValidate, type TestLab } from '../support/lab.ts';
-import { FULL } from '../support/sampled.ts';
+import { fullOr, seededIntegers } from '../support/sampled.ts';
 import { bytesOf, replaceObject } from '../support/tamper.ts';
 
 const CODECS = [
-  { argv: [], suffix: '.tar.lz4', flips: FULL ? 100 : 5, cuts: FULL ? 20 : 2 },
-  { argv: ['--compression', 'zstd'], suffix: '.tar.zst', flips: FULL ? 100 : 3, cuts: FULL ? 20 : 2 },
+  { argv: [], suffix: '.tar.lz4', ...fullOr('damages of lz4', { flips: 100, cuts: 20 }, { flips: 5, cuts: 2 }) },
+  {
+    argv: ['--compression', 'zstd'],
+    suffix: '.tar.zst',
+    ...fullOr('damages of zstd', { flips: 100, cuts: 20 }, { flips: 3, cuts: 2 }),
+  },
 ];
 
-/** How many damaged objects of each codec `validate` checks as well. With SNAP_TO_S3_FULL, these are all. */
-const BY_COMMAND = FULL ? 120 : 1;
+/** How many damaged objects of each codec `validate` checks as well. In full, these are all. */
+const BY_COMMAND = fullOr('damaged objects that the command checks', 120, 1);
+
+const integer = seededIntegers();
 
 /** Writes incompressible data and text. */
 const fill = async (directory: string): Promise<void> => {
@@ -29,15 +35,15 @@ const fill = async (directory: string): Promise<void> => {
 type Damage = { what: string; bytes: Buffer };
 
 function flipped(bytes: Buffer): Damage {
-  const position = randomInt(bytes.length);
-  const bit = randomInt(8);
+  const position = integer(0, bytes.length);
+  const bit = integer(0, 8);
   const copy = Buffer.from(bytes);
   copy[position] = (copy[position] ?? 0) ^ (1 << bit);
   return { what: `bit ${bit} of byte ${position} of ${bytes.length}`, bytes: copy };
 }
 
 function cut(bytes: Buffer): Damage {
-  const length = randomInt(1, bytes.length);
+  const length = integer(1, bytes.length);
   return { what: `cut to ${length} of ${bytes.length}`, bytes: bytes.subarray(0, length) };
 }
 

@@ -6,10 +6,10 @@ import { test } from 'node:test';
 import { addSnapshotOf } from '../support/disks.ts';
 import { labForTest, runMigrate } from '../support/lab.ts';
 import { runMeasured } from '../support/processes/memory.ts';
-import { FULL } from '../support/sampled.ts';
+import { fullOr } from '../support/sampled.ts';
 import { makeManyFiles } from '../support/trees/trees.ts';
 
-const COUNTS = FULL ? [500_000, 1_000_000] : [20_000];
+const COUNTS = fullOr('numbers of files', [500_000, 1_000_000], [20_000]);
 
 const MAX_MEMORY = 300e6;
 

@@ -15,13 +15,13 @@ import type { ReadingOrder } from '../../src/streams/reading-thread.ts';
 import type { SinkAnswer, SinkOrder, SinkThreadOrder } from '../../src/streams/sink-thread.ts';
 import { MemberRecordsWriter } from '../../src/streams/tar/member-records.ts';
 import { temporaryDirectory } from '../support/lab.ts';
-import { FULL } from '../support/sampled.ts';
+import { fullOr } from '../support/sampled.ts';
 
 /** Heaps are in MiB. The program gives 192 MiB to this thread; sampled runs use a smaller heap instead. */
-const DIRECTORIES = FULL ? { count: 2_000_000, heap: 192 } : { count: 60_000, heap: 12 };
+const DIRECTORIES = fullOr('directories', { count: 2_000_000, heap: 192 }, { count: 60_000, heap: 12 });
 
 /** Files with two names each. */
-const LINKED = FULL ? { count: 2_500_000, heap: 192 } : { count: 2000, heap: 192 };
+const LINKED = fullOr('files with two names', { count: 2_500_000, heap: 192 }, { count: 2000, heap: 192 });
 
 /** Runs only the reading thread and the sink thread, which has a heap of `heap` MiB. */
 async function compareFile(tar: string, order: SinkOrder, heap: number): Promise<SinkAnswer> {
@@ -90,7 +90,7 @@ test(`${DIRECTORIES.count} directories are restored`, async (t) => {
 });
 
 /** Files in one directory that have second names in another. */
-const ALIASES = FULL ? { count: 2_000_000, heap: 192 } : { count: 60_000, heap: 12 };
+const ALIASES = fullOr('files with second names', { count: 2_000_000, heap: 192 }, { count: 60_000, heap: 12 });
 
 test(`${ALIASES.count} files that were not selected are restored under the selected names of their hard links`, async (t) => {
   const { count, heap } = ALIASES;

@@ -9,7 +9,7 @@ import { addSnapshotOf, addSnapshotOfImage } from '../disks.ts';
 import { tagsOf } from '../ec2-state.ts';
 import { addKey, gpgHome } from '../gpg.ts';
 import { labForTest, recordsOf, runMigrate, runValidate, type TestLab } from '../lab.ts';
-import { FULL, named, seededRandom } from '../sampled.ts';
+import { fullOr, named, seededIntegers } from '../sampled.ts';
 import { until } from '../until.ts';
 import { killFamily } from './kill-family.ts';
 
@@ -18,15 +18,15 @@ const fill = async (directory: string): Promise<void> => {
   writeFileSync(join(directory, 'noise'), randomBytes(12_000_000));
 };
 
+// Even the smallest xfs takes long to read, and it is read in every run.
+const [LAST, LAST_MIB] = fullOr('the last partition', ['xfs', 320] as const, ['ext4', 20] as const);
+
 const DISK = {
   table: 'gpt' as const,
   partitions: [
     { content: 'ext4' as const, sizeMiB: 24, populate: fill },
     { content: 'random' as const, sizeMiB: 2 },
-    // Even the smallest xfs takes long to read, and it is read in every run.
-    FULL
-      ? { content: 'xfs' as const, sizeMiB: 320, populate: fill }
-      : { content: 'ext4' as const, sizeMiB: 20, populate: fill },
+    { content: LAST, sizeMiB: LAST_MIB, populate: fill },
   ],
 };
 
@@ -58,7 +58,7 @@ interface Whole {
   image: string;
   /** The SHA-256 of the plain bytes of each object, by the end of its key. */
   hashes: Map<string, string>;
-  /** The codes of all events in the order of their first occurrence. */
+  /** The codes of the events at which a run can be killed, in the order of their first occurrence. */
   events: string[];
   /** The number of UploadPart calls. */
   parts: number;
@@ -71,7 +71,7 @@ export interface CrashPlan {
   source?: 'volume' | 'direct';
   /** The number of partitions that are archived at once. */
   partitions?: number;
-  /** The moments without FULL. With FULL, runs are killed at all moments, at all events, and at ten random times. */
+  /** The moments without FULL. With FULL, runs are killed at all moments, all `events`, and ten random times. */
   moments: readonly (keyof typeof MOMENTS)[];
 }
 
@@ -90,15 +90,15 @@ export function testCrashes(plan: CrashPlan): void {
 /** A run with direct reads attaches no volume. */
 function momentsOf({ source = 'volume', moments }: CrashPlan, whole: Whole): [string, Moment][] {
   const { 'volume attached': attached, ...others } = MOMENTS;
-  const chosen = named(moments, source === 'volume' ? { 'volume attached': attached, ...others } : others);
-  if (!FULL) return chosen;
-  const random = seededRandom();
-  const times = Array.from({ length: RANDOM_TIMES }, () => Math.round(random() * whole.milliseconds));
-  return [
-    ...chosen,
+  const integer = seededIntegers();
+  const times = Array.from({ length: RANDOM_TIMES }, () => integer(0, whole.milliseconds));
+  const all: [string, Moment][] = [
+    ...(source === 'volume' ? [['volume attached', attached] as [string, Moment]] : []),
+    ...Object.entries(others),
     ...whole.events.map((code): [string, Moment] => [code, event(code)]),
     ...times.map((after): [string, Moment] => [`after ${after} ms`, { after }]),
   ];
+  return named(moments, Object.fromEntries(all));
 }
 
 /** Returns the archive of an uninterrupted run. */

@@ -11,6 +11,7 @@ import { decompressCommand } from '../../../src/archive/codec.ts';
 import { type IndexingOrder, indexingCommand } from '../../../src/indexing/indexing-order.ts';
 import { temporaryDirectory } from '../../../src/lib/temporary-files.ts';
 import { encodedRoom, Lz4Coder, TABLE_BYTES } from '../../../src/lz4/coder.ts';
+import { fullOr } from '../../support/sampled.ts';
 
 const PAGE = 65_536;
 const [TABLE, FROM, TO, BACK] = [PAGE - TABLE_BYTES, PAGE, 40 * PAGE, 90 * PAGE];
@@ -62,13 +63,12 @@ function build(parts: readonly { kind: string; bytes: number; distance: number }
 }
 
 test('every block decodes to its input, and nothing is written beyond its space', () => {
-  const runs = process.env['SNAP_TO_S3_FULL'] ? 20_000 : 400;
   propertyHolds(
     property(pieces, (parts) => {
       const plain = build(parts);
       if (plain.length > 0) roundTrip(plain);
     }),
-    { numRuns: runs },
+    { numRuns: fullOr('random blocks', 20_000, 400) },
   );
 });
 

@@ -1,7 +1,6 @@
 /** The tar reader with real tars of every format, and with arbitrary bytes. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { randomInt } from 'node:crypto';
 import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -11,12 +10,15 @@ import { TarError } from '../../../../src/archive/tar/tar-member.ts';
 import { readMembers } from '../../../../src/archive/tar/tar-reader.ts';
 import { tooLong } from '../../../../src/indexing/index-tar.ts';
 import { temporaryDirectory } from '../../../support/lab.ts';
+import { seededIntegers } from '../../../support/sampled.ts';
+
+const integer = seededIntegers();
 
 /** Delivers a buffer in chunks of random sizes. */
 function streamOf(bytes: Buffer, most = 7001): ByteStream {
   let at = 0;
   return new ByteStream(() => {
-    const piece = Buffer.from(bytes.subarray(at, at + randomInt(1, most)));
+    const piece = Buffer.from(bytes.subarray(at, at + integer(1, most)));
     at += piece.length;
     return piece;
   });
