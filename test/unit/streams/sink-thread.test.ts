@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, openSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import { newTable } from '../../../src/archive/block-table.ts';
 import type { TarMember } from '../../../src/archive/tar/tar-member.ts';
 import { encodeMember, TAR_END } from '../../../src/archive/tar/tar-writer.ts';
@@ -107,34 +108,49 @@ const readSoFar = (): number => Number(/^rchar: (\d+)/m.exec(readFileSync('/proc
 
 const MUCH = 64e6;
 
+/** A loop that reads more than this after it was canceled goes on for more than a second, even of the fastest ones. */
+const MUCH_MORE = 2 ** 30;
+
+/** Deadline for loops that read nothing. They end within milliseconds, unless they do not end at all. */
+const DEADLINE = 10_000;
+
 /** Cancels once the threads are in the loop, that is, once they have read more than the beginning of the stream. */
 async function canceled(comparing: Promise<unknown>, controller: AbortController, much = MUCH): Promise<void> {
   const start = readSoFar();
   await Promise.race([until(async () => readSoFar() > start + much), comparing]);
   const reason = new Error('enough');
+  const whenCanceled = readSoFar();
   controller.abort(reason);
-  await assert.rejects(comparing, reason);
+  await Promise.race([assert.rejects(comparing, reason), failAfterDeadline()]);
+  const more = readSoFar() - whenCanceled;
+  assert.ok(more < MUCH_MORE, `${more} bytes were read after the cancellation`);
 }
 
-async function startEndless(t: TestContext, beginning: Buffer, argv: readonly string[], signal: AbortSignal) {
+async function failAfterDeadline(): Promise<never> {
+  await setTimeout(DEADLINE, null, { ref: false });
+  assert.fail('it does not end');
+}
+
+/** The stream does not end when the comparison is canceled, so that it cannot be what stops a loop. */
+async function startEndless(t: TestContext, beginning: Buffer, argv: readonly string[]) {
   const file = join(temporaryDirectory(t), 'beginning');
   writeFileSync(file, beginning);
   const stages = [{ name: 'cat', argv: ['cat', file, '/dev/zero'] }];
-  return startPipeline(argv.length === 0 ? stages : [...stages, { name: argv[0] ?? '', argv }], { signal });
+  return startPipeline(argv.length === 0 ? stages : [...stages, { name: argv[0] ?? '', argv }], { signal: t.signal });
 }
 
 test('comparing threads can be stopped in any loop', { timeout: 120_000 }, async (t) => {
   for (const [name, { order, stream }] of Object.entries(loopsIn(temporaryDirectory(t)))) {
     await t.test(name, async () => {
       const controller = new AbortController();
-      await using pipeline = await startEndless(t, stream, [], controller.signal);
+      await using pipeline = await startEndless(t, stream, []);
       await canceled(consumeInThreads(pipeline.output, order, controller.signal), controller);
       closeAll([pipeline.output]);
     });
   }
   await t.test('blocks of lz4', async () => {
     const controller = new AbortController();
-    await using pipeline = await startEndless(t, Buffer.alloc(0), ['lz4', '-c'], controller.signal);
+    await using pipeline = await startEndless(t, Buffer.alloc(0), ['lz4', '-c']);
     const comparing = consumeLz4InThreads(pipeline.output, { kind: 'bytes' }, true, controller.signal);
     // A block of zeros is stored in few bytes, so less is read.
     await canceled(comparing, controller, 100_000);
