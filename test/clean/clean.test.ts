@@ -22,7 +22,7 @@ import { keysIn, putClaim } from '../support/archives.ts';
 import { addSnapshotOf } from '../support/disks.ts';
 import { tagsOf, writesIn } from '../support/ec2-state.ts';
 import { BUCKET, labForTest, type RunOptions, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
-import { killFamily } from '../support/processes/kill-family.ts';
+import { assertKilled, killFamily } from '../support/processes/kill-family.ts';
 import { until } from '../support/until.ts';
 
 const fill = async (directory: string): Promise<void> => {
@@ -62,7 +62,7 @@ async function killedRun(
   const run = runMigrate(lab, ['--all', '--upload-streams', '1', '--partition-concurrency', '1'], { env });
   await until(async () => (await lab.control.unusedFaults()).length === 0);
   killFamily(env.SNAP_TO_S3_TEST_RUN);
-  await run;
+  assertKilled(await run);
   return { lab, snapshotId };
 }
 
@@ -220,16 +220,13 @@ async function killedAt(t: TestContext, event: string): Promise<{ lab: TestLab; 
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab, DISK);
   const env = { SNAP_TO_S3_TEST_RUN: `${snapshotId}-index` };
-  let isKilled = false;
   const run = await runMigrate(lab, ['--all', '--dd', '--source', 'direct', '--json'], {
     env,
     onLine: (line) => {
-      if (!line.includes(`"code":"${event}"`)) return;
-      isKilled = true;
-      killFamily(env.SNAP_TO_S3_TEST_RUN);
+      if (line.includes(`"code":"${event}"`)) killFamily(env.SNAP_TO_S3_TEST_RUN);
     },
   });
-  assert.ok(isKilled, `${event} never came: ${run.stdout}${run.stderr}`);
+  assertKilled(run);
   return { lab, snapshotId };
 }
 

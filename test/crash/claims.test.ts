@@ -5,6 +5,7 @@ import { keysIn, putClaim } from '../support/archives.ts';
 import { addSnapshotOf, addSnapshotOfImage } from '../support/disks.ts';
 import { tagsOf } from '../support/ec2-state.ts';
 import { type Finished, labForTest, recordsOf, runMigrate, runValidate, type TestLab } from '../support/lab.ts';
+import { assertKilled } from '../support/processes/kill-family.ts';
 
 const doneBy = (finished: Finished): string[] =>
   recordsOf(finished).flatMap(({ code, outcome, snapshot }) =>
@@ -47,6 +48,7 @@ test('if one of three runs is killed, the others finish its work', async (t) => 
   const runs = [doomed, ...(await Promise.all(others))];
   const last = await runMigrate(lab, ['--all', '--json']);
   assert.ok(started >= 2);
+  assertKilled(doomed);
   assert.ok(last.code === 0 || last.code === 10, last.stdout + last.stderr);
   assert.deepEqual([...runs, last].flatMap(doneBy).sort(), ids);
   for (const id of ids) assert.equal((await tagsOf(lab, id))['snap-to-s3'], 'migrated');

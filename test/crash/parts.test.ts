@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { keysIn, plainHash } from '../support/archives.ts';
 import { addSnapshotOf } from '../support/disks.ts';
 import { labForTest, recordsOf, runMigrate, runValidate } from '../support/lab.ts';
-import { killFamily } from '../support/processes/kill-family.ts';
+import { assertKilled, killFamily } from '../support/processes/kill-family.ts';
 
 const fill = async (directory: string): Promise<void> => {
   writeFileSync(join(directory, 'noise'), randomBytes(40_000_000));
@@ -24,13 +24,15 @@ test('stored parts are not sent again, and the archive is identical', async (t) 
   const env = { SNAP_TO_S3_TEST_RUN: `${snapshotId}-parts` };
   // The last part never arrives. The parts before it are reported as stored.
   await lab.control.script({ service: 's3', operation: 'UploadPart', skip: 2, action: { kind: 'hang' } });
-  await runMigrate(lab, ['--all', '--json', '--upload-streams', '1'], {
-    env,
-    onLine: (line) => {
-      const stored = /"code":"object.progress".*"storedBytes":(\d+)/.exec(line)?.[1];
-      if (Number(stored) >= 2 * PART) killFamily(env.SNAP_TO_S3_TEST_RUN);
-    },
-  });
+  assertKilled(
+    await runMigrate(lab, ['--all', '--json', '--upload-streams', '1'], {
+      env,
+      onLine: (line) => {
+        const stored = /"code":"object.progress".*"storedBytes":(\d+)/.exec(line)?.[1];
+        if (Number(stored) >= 2 * PART) killFamily(env.SNAP_TO_S3_TEST_RUN);
+      },
+    }),
+  );
   const second = await runMigrate(lab, ['--all', '--json']);
   assert.equal(second.code, 0, second.stdout + second.stderr);
   const resumed = recordsOf(second).find(({ code }) => code === 'upload.resumed');

@@ -22,7 +22,7 @@ import {
   runValidate,
   type TestLab,
 } from '../support/lab.ts';
-import { killFamily } from '../support/processes/kill-family.ts';
+import { assertKilled, killFamily } from '../support/processes/kill-family.ts';
 import { oneIn, seededRandom } from '../support/sampled.ts';
 import { imageOf } from '../support/tamper.ts';
 
@@ -250,12 +250,14 @@ test('a killed migration resumes', async (t) => {
 
 async function killedAtObjectStart(_t: TestContext, lab: TestLab, id: string): Promise<void> {
   const env = { SNAP_TO_S3_TEST_RUN: `${id}-direct` };
-  await runMigrate(lab, DIRECT, {
-    env,
-    onLine: (line) => {
-      if (line.includes('"object.started"')) killFamily(env.SNAP_TO_S3_TEST_RUN);
-    },
-  });
+  assertKilled(
+    await runMigrate(lab, DIRECT, {
+      env,
+      onLine: (line) => {
+        if (line.includes('"object.started"')) killFamily(env.SNAP_TO_S3_TEST_RUN);
+      },
+    }),
+  );
 }
 
 test('--source auto reads directly if possible, otherwise from a volume, and reports the reason', async (t) => {

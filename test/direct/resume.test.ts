@@ -9,7 +9,7 @@ import type { Claim, UploadCheckpoint } from '../../src/archive/claim.ts';
 import { assertPlainEquals, keyEnding, readIndex, readManifest } from '../support/archives.ts';
 import { addSnapshotOfImage } from '../support/disks.ts';
 import { BUCKET, labForTest, recordsOf, runMigrate, type TestLab } from '../support/lab.ts';
-import { killFamily } from '../support/processes/kill-family.ts';
+import { assertKilled, killFamily } from '../support/processes/kill-family.ts';
 import { oneIn } from '../support/sampled.ts';
 import { imageOf } from '../support/tamper.ts';
 
@@ -79,7 +79,7 @@ for (const [codec, suffix, validate] of oneIn(2, [
         });
       },
     });
-    await first;
+    assertKilled(await first);
     await lab.control.clearFaults();
     const before = (await lab.control.calls()).length;
     const second = await runMigrate(lab, [...DIRECT, '--compression', codec, ...validate]);
@@ -125,7 +125,7 @@ test('an invalid checkpoint is not used', async (t) => {
       });
     },
   });
-  await first;
+  assertKilled(await first);
   await lab.control.clearFaults();
   await forgeCheckpoints(lab, snapshotId);
   const second = await runMigrate(lab, DIRECT);

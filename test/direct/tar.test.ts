@@ -23,7 +23,7 @@ import { extractTar, keyEnding, keysIn, readManifest, tarNames } from '../suppor
 import { addSnapshotOf, addSnapshotOfImage, fillPlainly } from '../support/disks.ts';
 import { tagsOf } from '../support/ec2-state.ts';
 import { labForTest, recordsOf, runMigrate, runValidate, type TestLab } from '../support/lab.ts';
-import { killFamily } from '../support/processes/kill-family.ts';
+import { assertKilled, killFamily } from '../support/processes/kill-family.ts';
 import { assertSameBytes } from '../support/same-bytes.ts';
 import { changeDisk, imageOf } from '../support/tamper.ts';
 import { compareTrees } from '../support/trees/compare-trees.ts';
@@ -195,7 +195,7 @@ for (const [what, pattern] of [
     await lab.control.setDelays({ getBlock: 50 });
     const marker = `${snapshotId}-run`;
     const kill = () => (pattern ? signalOne(marker, pattern, 'SIGKILL') : killFamily(marker));
-    await runMarked(lab, marker, 'object.started', kill);
+    assertKilled(await runMarked(lab, marker, 'object.started', kill));
     const done = await runMigrate(lab, [...DIRECT, '--validate'], { env: ELSEWHERE });
     assert.equal(done.code, 0, done.stdout + done.stderr);
   });

@@ -10,7 +10,7 @@ import { csv, line } from '../support/costs/bills.ts';
 import { addSnapshotOf } from '../support/disks.ts';
 import { BUCKET, labForTest, runCli, runMigrate, runValidate, type TestLab } from '../support/lab.ts';
 import { makeLineage } from '../support/lineages/lineage.ts';
-import { killFamily } from '../support/processes/kill-family.ts';
+import { assertKilled, killFamily } from '../support/processes/kill-family.ts';
 import { oneIn } from '../support/sampled.ts';
 
 const TO_MIGRATE = { tags: { 'snap-to-s3': 'migrate' } };
@@ -66,9 +66,11 @@ test('migrate --incremental: the policies suffice, and without ListChangedBlocks
   const all = [...base.Statement, ...more.Statement];
   const kill = (line: string, signal: (name: NodeJS.Signals) => void) =>
     line.includes('index stored') && signal('SIGKILL');
-  await runMigrate(lab, ['--incremental', '--source', 'direct', '--snapshots', first?.snapshotId ?? ''], {
-    onLine: kill,
-  });
+  assertKilled(
+    await runMigrate(lab, ['--incremental', '--source', 'direct', '--snapshots', first?.snapshotId ?? ''], {
+      onLine: kill,
+    }),
+  );
   for (const { snapshotId } of [first, second].flatMap((point) => point ?? [])) {
     const done = await as(all, snapshotId);
     assert.equal(done.code, 0, done.stderr);
@@ -210,12 +212,14 @@ test('clean: its policy suffices; listing needs less', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab);
   const env = { SNAP_TO_S3_TEST_RUN: `${snapshotId}-policy` };
-  await runMigrate(lab, ['--all', '--json'], {
-    env,
-    onLine: (line) => {
-      if (line.includes('"partition.mounted"')) killFamily(env.SNAP_TO_S3_TEST_RUN);
-    },
-  });
+  assertKilled(
+    await runMigrate(lab, ['--all', '--json'], {
+      env,
+      onLine: (line) => {
+        if (line.includes('"partition.mounted"')) killFamily(env.SNAP_TO_S3_TEST_RUN);
+      },
+    }),
+  );
   const policy = policyFor('clean');
   const looks = policy.Statement.filter(({ Sid = '' }) => ['ListResources', 'ListBucket'].includes(Sid));
   const reads = { Effect: 'Allow' as const, Action: 's3:GetObject', Resource: `arn:aws:s3:::${BUCKET}/*` };

@@ -21,7 +21,7 @@ import {
   runValidate,
   type TestLab,
 } from '../support/lab.ts';
-import { killFamily } from '../support/processes/kill-family.ts';
+import { assertKilled, killFamily } from '../support/processes/kill-family.ts';
 import { assertSameBytes } from '../support/same-bytes.ts';
 import { volumeImage, volumesIn } from '../support/volumes.ts';
 
@@ -204,12 +204,14 @@ test('the mounted volume of a killed run is replaced if only its name identifies
   const { snapshotId } = await addSnapshotOf(lab);
   await attach(lab, 'attach-without-serial');
   const env = { SNAP_TO_S3_TEST_RUN: `${snapshotId}-named` };
-  await runMigrate(lab, ['--all', '--json'], {
-    env,
-    onLine: (line) => {
-      if (line.includes('"partition.mounted"')) killFamily(env.SNAP_TO_S3_TEST_RUN);
-    },
-  });
+  assertKilled(
+    await runMigrate(lab, ['--all', '--json'], {
+      env,
+      onLine: (line) => {
+        if (line.includes('"partition.mounted"')) killFamily(env.SNAP_TO_S3_TEST_RUN);
+      },
+    }),
+  );
   assert.equal((await volumesIn(lab))[0]?.State, 'in-use');
   const done = await runMigrate(lab, ['--all', '--json']);
   assert.equal(done.code, 0, done.stdout + done.stderr);
@@ -238,12 +240,14 @@ test('clean does not unmount a foreign disk under the name of a volume', async (
   const foreign = await foreignDisk(lab);
   const env = { SNAP_TO_S3_TEST_RUN: `${snapshotId}-foreign` };
   await attach(lab, 'attach-foreign-device', foreign);
-  await runMigrate(lab, ['--all', '--json'], {
-    env,
-    onLine: (line) => {
-      if (line.includes('"volume.attached"')) killFamily(env.SNAP_TO_S3_TEST_RUN);
-    },
-  });
+  assertKilled(
+    await runMigrate(lab, ['--all', '--json'], {
+      env,
+      onLine: (line) => {
+        if (line.includes('"volume.attached"')) killFamily(env.SNAP_TO_S3_TEST_RUN);
+      },
+    }),
+  );
   const device = (await run(['losetup', '--noheadings', '--output', 'NAME', '--associated', foreign])).trim();
   const theirs = join(lab.directory, 'theirs');
   mkdirSync(theirs);

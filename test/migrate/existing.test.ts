@@ -19,6 +19,7 @@ import {
   runValidate,
   type TestLab,
 } from '../support/lab.ts';
+import { assertKilled } from '../support/processes/kill-family.ts';
 import { bytesOf, changeDisk, replaceObject } from '../support/tamper.ts';
 
 /** Runs `migrate`, and counts the uploads that it starts. */
@@ -177,11 +178,13 @@ test('an archive is kept if it is encrypted for the same recipients, otherwise r
 test('killed after the archive was complete: the same command uploads nothing, and releases the leftovers', async (t) => {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab);
-  await runMigrate(lab, ['--all', '--json'], {
-    onLine: (line, signal) => {
-      if (line.includes('"manifest.stored"')) signal('SIGKILL');
-    },
-  });
+  assertKilled(
+    await runMigrate(lab, ['--all', '--json'], {
+      onLine: (line, signal) => {
+        if (line.includes('"manifest.stored"')) signal('SIGKILL');
+      },
+    }),
+  );
   assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'migrating');
   const again = await migrateAgain(lab, ['--all']);
   assert.equal(again.done.code, 0, again.done.stderr);

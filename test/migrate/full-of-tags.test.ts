@@ -16,7 +16,7 @@ import {
   runValidate,
   type TestLab,
 } from '../support/lab.ts';
-import { killFamily } from '../support/processes/kill-family.ts';
+import { assertKilled, killFamily } from '../support/processes/kill-family.ts';
 import { until } from '../support/until.ts';
 
 /** Returns `count` tags. EC2 allows 50 on a snapshot. */
@@ -87,7 +87,7 @@ test('killed after the archive was complete: the next run of any snapshot releas
   const killed = runMigrate(lab, ['--snapshots', snapshotId], { env });
   await until(async () => (await lab.control.unusedFaults()).length === 0);
   killFamily(env.SNAP_TO_S3_TEST_RUN);
-  await killed;
+  assertKilled(await killed);
   const left = (await lab.control.leftovers()).map(({ kind }) => kind);
   assert.ok(left.includes('volume'), `left: ${left.join(', ')}`);
   await addSnapshotOf(lab);

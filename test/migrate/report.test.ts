@@ -8,7 +8,7 @@ import { run } from '../../lab/core/run.ts';
 import type { RunReport } from '../../src/operations/shared/run-report.ts';
 import { addSnapshotOf } from '../support/disks.ts';
 import { labForTest, runMigrate } from '../support/lab.ts';
-import { killFamily } from '../support/processes/kill-family.ts';
+import { assertKilled, killFamily } from '../support/processes/kill-family.ts';
 
 const readReport = (file: string) => JSON.parse(readFileSync(file, 'utf8')) as RunReport;
 
@@ -47,12 +47,14 @@ test('the report of a killed run is unfinished, and the next run replaces it', a
   const { snapshotId } = await addSnapshotOf(lab);
   const file = join(lab.directory, 'report.json');
   const env = { SNAP_TO_S3_TEST_RUN: `${snapshotId}-report` };
-  await runMigrate(lab, ['--all', '--json', '--report', file], {
-    env,
-    onLine: (line) => {
-      if (line.includes('"object.stored"')) killFamily(env.SNAP_TO_S3_TEST_RUN);
-    },
-  });
+  assertKilled(
+    await runMigrate(lab, ['--all', '--json', '--report', file], {
+      env,
+      onLine: (line) => {
+        if (line.includes('"object.stored"')) killFamily(env.SNAP_TO_S3_TEST_RUN);
+      },
+    }),
+  );
   assert.equal(readReport(file).state, 'unfinished');
   assert.equal((await runMigrate(lab, ['--all', '--validate', '--report', file])).code, 0);
   const [row] = readReport(file).snapshots;

@@ -186,7 +186,7 @@ test('--quiet prints nothing on success, and the reason of a failure', async (t)
   const lab = await labForTest(t);
   await addSnapshotOf(lab);
   const done = await runMigrate(lab, ['--all', '--quiet']);
-  assert.deepEqual({ ...done }, { code: 0, stdout: '', stderr: '' });
+  assert.deepEqual({ ...done }, { code: 0, signal: null, stdout: '', stderr: '' });
   await addSnapshotOf(lab);
   await lab.control.script({
     service: 'ec2',

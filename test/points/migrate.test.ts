@@ -10,6 +10,7 @@ import { addKey, gpgHome, importPublicKey, signKey } from '../support/gpg.ts';
 import { BUCKET, labForTest, recordsOf, runCli, runMigrate, runProgram, type TestLab } from '../support/lab.ts';
 import { INCREMENTAL } from '../support/lineages/archived-lineage.ts';
 import { type LineageSnapshot, makeLineage } from '../support/lineages/lineage.ts';
+import { assertKilled } from '../support/processes/kill-family.ts';
 import { assertSameBytes } from '../support/same-bytes.ts';
 import { bytesOf, replaceObject } from '../support/tamper.ts';
 
@@ -194,7 +195,7 @@ test('what a killed run has stored is replaced, and its keys are free again', as
         if (line.includes(`"${event}"`)) signal('SIGKILL');
       },
     });
-    assert.equal(killed.code, null);
+    assertKilled(killed);
   }
   const done = await runMigrate(lab, INCREMENTAL);
   assert.equal(done.code, 0, done.stdout + done.stderr);
@@ -251,11 +252,13 @@ test('a point for another recipient is a base', async (t) => {
 test('clean removes what a killed run has stored of a point', async (t) => {
   const lab = await labForTest(t);
   const [point] = await makeLineage(lab, [{ write: [0, 1] }], TO_MIGRATE);
-  await runMigrate(lab, INCREMENTAL, {
-    onLine: (line, signal) => {
-      if (line.includes('"index.stored"') && line.includes('.map.')) signal('SIGKILL');
-    },
-  });
+  assertKilled(
+    await runMigrate(lab, INCREMENTAL, {
+      onLine: (line, signal) => {
+        if (line.includes('"index.stored"') && line.includes('.map.')) signal('SIGKILL');
+      },
+    }),
+  );
   const left = (await keysIn(lab)).filter((key) => key.includes(point?.snapshotId ?? '-') && !key.includes('claims'));
   assert.equal(left.length, 3, left.join());
   const callsBefore = (await lab.control.calls()).length;

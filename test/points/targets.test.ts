@@ -11,7 +11,7 @@ import { addKey, gpgHome } from '../support/gpg.ts';
 import { BUCKET, labForTest, type RunOptions, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
 import { archivedLineage, INCREMENTAL } from '../support/lineages/archived-lineage.ts';
 import { makeLineage } from '../support/lineages/lineage.ts';
-import { killFamily } from '../support/processes/kill-family.ts';
+import { assertKilled, killFamily } from '../support/processes/kill-family.ts';
 import { assertSameBytes } from '../support/same-bytes.ts';
 import { imageOf } from '../support/tamper.ts';
 import { until } from '../support/until.ts';
@@ -98,7 +98,7 @@ test('a killed restore to a snapshot is resumed at the block where it was stoppe
   };
   await until(before);
   killFamily(env.SNAP_TO_S3_TEST_RUN);
-  await killed;
+  assertKilled(await killed);
   await lab.control.clearFaults();
   const puts = await putsIn(lab);
   const rest = await runRestore(lab, [last.snapshotId, '--to-snapshot']);

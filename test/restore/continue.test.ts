@@ -9,7 +9,7 @@ import { withMounted } from '../../lab/disks/inspect.ts';
 import { keyEnding } from '../support/archives.ts';
 import { addSnapshotOf, addSnapshotOfImage } from '../support/disks.ts';
 import { BUCKET, labForTest, type RunOptions, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
-import { killFamily } from '../support/processes/kill-family.ts';
+import { assertKilled, killFamily } from '../support/processes/kill-family.ts';
 import { assertSameBytes } from '../support/same-bytes.ts';
 import { oneIn } from '../support/sampled.ts';
 import { bytesOf, imageOf } from '../support/tamper.ts';
@@ -56,7 +56,7 @@ for (const [codec, suffix] of oneIn(2, [
     const first = runRestore(lab, [snapshotId, '--to-file', file], { env });
     await until(async () => existsSync(`${file}.unfinished`) && statSync(`${file}.unfinished`).blocks * 512 > 20 * MiB);
     killFamily(env.SNAP_TO_S3_TEST_RUN);
-    await first;
+    assertKilled(await first);
     await lab.control.clearFaults();
     const rest = await runRestore(lab, [snapshotId, '--to-file', file]);
     assert.equal(rest.code, 0, rest.stdout + rest.stderr);

@@ -12,7 +12,7 @@ import { withDevice } from '../../lab/disks/mounted.ts';
 import { keyEnding, keysIn, readManifest } from '../support/archives.ts';
 import { addSnapshotOf, fillPlainly } from '../support/disks.ts';
 import { BUCKET, labForTest, type RunOptions, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
-import { killFamily } from '../support/processes/kill-family.ts';
+import { assertKilled, killFamily } from '../support/processes/kill-family.ts';
 import { onTerminal } from '../support/processes/terminal.ts';
 import { assertSameBytes } from '../support/same-bytes.ts';
 import { oneIn } from '../support/sampled.ts';
@@ -202,7 +202,7 @@ test('a killed restore resumes', async (t) => {
   const first = runRestore(lab, [snapshotId, '--to-file', file], { env });
   await until(async () => existsSync(`${file}.unfinished`));
   killFamily(env.SNAP_TO_S3_TEST_RUN);
-  await first;
+  assertKilled(await first);
   await lab.control.clearFaults();
   assert.ok(!existsSync(file), 'nothing that looks whole');
   const done = await runRestore(lab, [snapshotId, '--to-file', file]);

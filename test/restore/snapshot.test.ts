@@ -9,7 +9,7 @@ import { addSnapshotOf, fillPlainly } from '../support/disks.ts';
 import { tagsOf } from '../support/ec2-state.ts';
 import { addKey, gpgHome } from '../support/gpg.ts';
 import { BUCKET, labForTest, type RunOptions, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
-import { killFamily } from '../support/processes/kill-family.ts';
+import { assertKilled, killFamily } from '../support/processes/kill-family.ts';
 import { assertSameBytes } from '../support/same-bytes.ts';
 import { oneIn } from '../support/sampled.ts';
 import { imageOf } from '../support/tamper.ts';
@@ -188,7 +188,7 @@ test('if CompleteSnapshot fails, the snapshot is deleted; if the run is killed b
     async () => (await lab.control.calls()).filter(({ operation }) => operation === complete.operation).length > 1,
   );
   killFamily(env.SNAP_TO_S3_TEST_RUN);
-  await killed;
+  assertKilled(await killed);
   await lab.control.clearFaults();
   const [left] = await snapshotsBut(lab, snapshotId);
   const shown = await runCli(lab.env, ['clean', '--bucket', BUCKET, '--yes', '--older-than', '0']);
@@ -223,7 +223,7 @@ async function killedOnceSealed(lab: TestLab, snapshotId: string, env: Record<st
   const isUnmarking = async () => (await lab.control.calls()).some(({ operation }) => operation === 'DeleteTags');
   await until(async () => (await isSealed(lab, snapshotId)) || (await isUnmarking()));
   killFamily(run.SNAP_TO_S3_TEST_RUN);
-  await killed;
+  assertKilled(await killed);
   await lab.control.clearFaults();
   const [left] = await snapshotsBut(lab, snapshotId);
   return left?.SnapshotId ?? '';
@@ -305,7 +305,7 @@ async function killedAtFirstBlock(lab: TestLab, snapshotId: string, env: Record<
   const killed = runRestore(lab, [snapshotId], { env: run });
   await until(async () => (await putsIn(lab)) > 0);
   killFamily(run.SNAP_TO_S3_TEST_RUN);
-  await killed;
+  assertKilled(await killed);
   await lab.control.clearFaults();
   const [left] = await snapshotsBut(lab, snapshotId);
   return left?.SnapshotId ?? '';
@@ -354,8 +354,7 @@ test('after a kill, and after a machine was terminated, the next run resumes wit
   const killed = runRestore(lab, [snapshotId], { env });
   await until(async () => (await noted()).block >= 1024);
   killFamily(env.SNAP_TO_S3_TEST_RUN);
-  await killed;
-  await killed;
+  assertKilled(await killed);
   await lab.control.clearFaults();
   const { id } = await noted();
   const before = await putsIn(lab);

@@ -13,7 +13,7 @@ import { keyEnding, keysIn } from '../support/archives.ts';
 import { addSnapshotOf, fillPlainly } from '../support/disks.ts';
 import { addKey, gpgHome } from '../support/gpg.ts';
 import { BUCKET, labForTest, type RunOptions, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
-import { killFamily } from '../support/processes/kill-family.ts';
+import { assertKilled, killFamily } from '../support/processes/kill-family.ts';
 import { pathWithout } from '../support/processes/search-path.ts';
 import { assertSameBytes } from '../support/same-bytes.ts';
 import { bytesOf, imageOf, replaceObject } from '../support/tamper.ts';
@@ -269,13 +269,15 @@ test('the volume of a killed restore is found by clean and by the next restore; 
   const env = { SNAP_TO_S3_TEST_RUN: `${snapshotId}-restore` };
   const killed = async () => {
     let shown: Promise<string> = Promise.resolve('');
-    await runRestore(lab, [snapshotId], {
-      env,
-      onLine: (line) => {
-        if (!line.includes('"object.restored"')) return;
-        shown = clean(lab, ['--yes']).finally(() => killFamily(env.SNAP_TO_S3_TEST_RUN));
-      },
-    });
+    assertKilled(
+      await runRestore(lab, [snapshotId], {
+        env,
+        onLine: (line) => {
+          if (!line.includes('"object.restored"')) return;
+          shown = clean(lab, ['--yes']).finally(() => killFamily(env.SNAP_TO_S3_TEST_RUN));
+        },
+      }),
+    );
     return shown;
   };
   await hangAt(lab, '.2.img.lz4');

@@ -133,6 +133,8 @@ export const credentialsOf = (env: Record<string, string>) => ({
 export interface Finished {
   /** `null` if the program was killed. */
   code: number | null;
+  /** The signal that killed the program; `null` if it ended by itself. */
+  signal: NodeJS.Signals | null;
   stdout: string;
   stderr: string;
 }
@@ -164,11 +166,10 @@ export async function runProgram(argv: readonly string[], options: RunOptions = 
       options.onLine?.(line, (signal) => child.kill(signal));
     });
   }
-  const code = await new Promise<number | null>((resolve, reject) => {
+  return new Promise((resolve, reject) => {
     child.on('error', reject);
-    child.on('close', resolve);
+    child.on('close', (code, signal) => resolve({ code, signal, ...texts }));
   });
-  return { code, ...texts };
 }
 
 /** Runs migrate with the bucket of the lab, and a mount point below the directory of the test. */

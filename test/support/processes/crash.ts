@@ -11,7 +11,7 @@ import { addKey, gpgHome } from '../gpg.ts';
 import { labForTest, recordsOf, runMigrate, runValidate, type TestLab } from '../lab.ts';
 import { fullOr, named, seededIntegers } from '../sampled.ts';
 import { until } from '../until.ts';
-import { killFamily } from './kill-family.ts';
+import { assertKilled, killFamily } from './kill-family.ts';
 
 /** Writes enough data for an object of several parts. It fits into a filesystem of the minimum size. */
 const fill = async (directory: string): Promise<void> => {
@@ -33,7 +33,10 @@ const DISK = {
 const RECIPIENT = 'ops@example.com';
 
 /** Events that occur only if a run or the store is slow. */
-const BY_CHANCE = new Set(['object.progress', 'call.retried']);
+const BY_CHANCE = ['object.progress', 'call.retried'];
+
+/** Events after the last call of a run. The run may have ended when they arrive. */
+const AT_THE_END = ['snapshot.finished', 'run.finished'];
 
 /** The moment at which a run is killed: at a record of `--json`, when half of the parts are stored, or after a time. */
 type Moment = { line: RegExp } | { parts: 'half' } | { after: number };
@@ -117,7 +120,8 @@ async function wholeArchive(t: TestContext, layout: string, cipher: string, flag
   const done = await runMigrate(lab, argv, { env });
   assert.equal(done.code, 0, done.stdout + done.stderr);
   const milliseconds = performance.now() - began;
-  const events = [...new Set(recordsOf(done).map(({ code }) => code as string))].filter((code) => !BY_CHANCE.has(code));
+  const left = new Set([...BY_CHANCE, ...AT_THE_END]);
+  const events = [...new Set(recordsOf(done).map(({ code }) => code as string))].filter((code) => !left.has(code));
   const parts = await partsIn(lab);
   return { argv, env, image, hashes: await hashesIn(lab, env), events, parts, milliseconds };
 }
@@ -137,7 +141,7 @@ async function hashesIn(lab: TestLab, env: Record<string, string>): Promise<Map<
 async function killAndFinish(t: TestContext, whole: Whole, moment: Moment): Promise<void> {
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOfImage(lab, whole.image);
-  await runAndKill(lab, whole, snapshotId, moment);
+  await runAndKill(t, lab, whole, { id: snapshotId, moment });
   const second = await runMigrate(lab, whole.argv, { env: whole.env });
   assert.ok(second.code === 0 || second.code === 10, second.stdout + second.stderr);
   assert.equal((await tagsOf(lab, snapshotId))['snap-to-s3'], 'validated');
@@ -146,7 +150,13 @@ async function killAndFinish(t: TestContext, whole: Whole, moment: Moment): Prom
   assert.equal(proof.code, 0, proof.stderr);
 }
 
-async function runAndKill(lab: TestLab, whole: Whole, id: string, moment: Moment): Promise<void> {
+interface Killing {
+  /** The snapshot. */
+  id: string;
+  moment: Moment;
+}
+
+async function runAndKill(t: TestContext, lab: TestLab, whole: Whole, { id, moment }: Killing): Promise<void> {
   const marker = `${id}-killed`;
   let isKilled = false;
   const kill = () => {
@@ -156,7 +166,7 @@ async function runAndKill(lab: TestLab, whole: Whole, id: string, moment: Moment
   };
   const timer = 'after' in moment ? setTimeout(kill, moment.after) : undefined;
   const half = 'parts' in moment ? killHalfWay(lab, whole.parts, kill) : undefined;
-  const first = await runMigrate(lab, whole.argv, {
+  const run = await runMigrate(lab, whole.argv, {
     env: { ...whole.env, SNAP_TO_S3_TEST_RUN: marker },
     onLine: (line) => {
       if ('line' in moment && moment.line.test(line)) kill();
@@ -164,8 +174,14 @@ async function runAndKill(lab: TestLab, whole: Whole, id: string, moment: Moment
   });
   clearTimeout(timer);
   await half;
-  if (!('after' in moment))
-    assert.ok(isKilled, `the moment never came, but ${whole.events.join(', ')}: ${first.stdout}`);
+  if (!('after' in moment)) {
+    assert.ok(isKilled, `the moment never came, but ${whole.events.join(', ')}: ${run.stdout}`);
+    assertKilled(run);
+  } else if (run.signal === null) {
+    // This run was faster than the whole one.
+    assert.equal(run.code, 0, run.stdout + run.stderr);
+    t.diagnostic('the run ended before it could be killed');
+  }
 }
 
 /** Does not answer the second half of the parts, so that the run cannot continue. */
