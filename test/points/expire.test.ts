@@ -145,7 +145,7 @@ test('a rule that keeps a marked archive again removes its mark', async (t) => {
   assert.deepEqual(await codesOf(lab, ['--keep-last', '2', '--yes']), [`expiry.marked ${points[0]?.snapshotId}`]);
 });
 
-test('a point does not continue a marked one, and one whose parent is marked meanwhile is withdrawn', async (t) => {
+test('a point does not continue a marked one', async (t) => {
   const { lab, points } = await archivedLineage(t);
   const [, second, third] = idsOf(points);
   const manifest = await keyEnding(lab, `${third}.manifest.json`);
