@@ -16,7 +16,7 @@ import { buildDisk } from '../../lab/disks/build.ts';
 import { copyWhileMounted } from '../../lab/disks/copies.ts';
 import { withMounted } from '../../lab/disks/inspect.ts';
 import { keyEnding } from '../support/archives.ts';
-import { addSnapshotOf, addSnapshotOfImage } from '../support/disks.ts';
+import { addSnapshotOf, addSnapshotOfImage, fillPlainly } from '../support/disks.ts';
 import { addKey, gpgHome } from '../support/gpg.ts';
 import { labForTest, type RunOptions, recordsOf, runMigrate } from '../support/lab.ts';
 import { killFamily } from '../support/processes/kill-family.ts';
@@ -63,7 +63,7 @@ const DD = ['--all', '--dd', '--source', 'direct', '--json'];
 
 async function archived(
   t: TestContext,
-  disk: typeof NOISY | typeof DISK,
+  disk: typeof NOISY | typeof DISK | typeof NTFS,
   flags: readonly string[],
   options?: RunOptions,
 ) {
@@ -218,14 +218,40 @@ test('an image in an archive class is thawed first, at a price that is shown', a
   await restoreFiles(lab, snapshotId, ['--path', 'etc', '--yes', '--wait']);
 });
 
-for (const [what, stop] of [
-  ['killed with all its children', (marker: string) => killFamily(marker)],
-  ['killed alone', null],
+/** A partition of it is stored as an image where ntfs-3g is missing. */
+const NTFS = {
+  table: 'gpt' as const,
+  partitions: [
+    { content: 'ext4' as const, sizeMiB: 16, populate: fillPlainly },
+    { content: 'ntfs' as const, sizeMiB: 64, populate: makeNoisyFiles },
+  ],
+};
+
+test('files of a partition that was stored as an image are restored once there is a driver', async (t) => {
+  const lab = await labForTest(t);
+  const { snapshotId } = await addSnapshotOf(lab, NTFS);
+  const without = { env: { PATH: pathWithout(lab, 'ntfs-3g') } };
+  const done = await runMigrate(lab, ['--all', '--json'], without);
+  assert.equal(done.code, 0, done.stdout + done.stderr);
+  const part = ['--partition', '2', '--path', ...SMALL_FILES];
+  const into = join(lab.directory, 'files');
+  const refused = await runRestore(lab, [snapshotId, '--to-dir', into, ...part], without);
+  assert.equal(refused.code, 1, refused.stdout + refused.stderr);
+  assert.match(refused.stdout, /no driver for ntfs.*install ntfs-3g/);
+  assert.equal(existsSync(into), false);
+  const restored = await restoreFiles(lab, snapshotId, part);
+  assert.equal(readFileSync(join(restored.into, 'etc', 'hostname'), 'utf8'), 'machine\n');
+});
+
+for (const [what, stop, disk, partition] of [
+  ['killed with all its children', (marker: string) => killFamily(marker), NOISY, []],
+  ['killed alone', null, NTFS, ['--partition', '2']],
 ] as const) {
   test(`a run that was ${what} succeeds when it is run again, and nothing is left`, async (t) => {
-    const { lab, snapshotId } = await archived(t, NOISY, []);
+    const { lab, snapshotId } = await archived(t, disk, []);
     const marker = `${snapshotId}-run`;
-    const argv = [snapshotId, '--to-dir', join(lab.directory, 'killed'), '--path', 'noise-1', 'etc'];
+    const into = join(lab.directory, 'killed');
+    const argv = [snapshotId, '--to-dir', into, ...partition, '--path', 'noise-1', 'etc'];
     const killed = await runRestore(lab, argv, {
       env: { SNAP_TO_S3_TEST_RUN: marker },
       onLine: (line, kill) => {
@@ -235,7 +261,7 @@ for (const [what, stop] of [
     assert.equal(killed.code, null);
     const again = await runRestore(lab, argv);
     assert.equal(again.code, 0, again.stdout + again.stderr);
-    assert.ok(readFileSync(join(lab.directory, 'killed', 'noise-1')).equals(NOISE[0] ?? Buffer.alloc(0)));
+    assert.ok(readFileSync(join(into, 'noise-1')).equals(NOISE[0] ?? Buffer.alloc(0)));
   });
 }
 

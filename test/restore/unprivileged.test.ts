@@ -42,6 +42,11 @@ test('without root, files and snapshots are restored, but no owners and no volum
   const volume = await restore(disk.snapshotId, '--to-volume', '--dry-run');
   assert.equal(volume.code, 1, volume.stdout + volume.stderr);
   assert.match(volume.stdout + volume.stderr, /NOT_SUPPORTED_HERE.*needs root/);
+  for (const more of [[], ['--dry-run']]) {
+    const mounted = await restore(disk.snapshotId, '--to-dir', join(free, 'mounted'), '--path', 'etc', ...more);
+    assert.equal(mounted.code, 1, mounted.stdout + mounted.stderr);
+    assert.match(mounted.stdout, /NOT_SUPPORTED_HERE.*needs root/);
+  }
   const elsewhere = join(lab.directory, 'not', 'allowed');
   for (const target of [
     ['--to-dir', elsewhere],
