@@ -35,6 +35,7 @@ export type SnapEvent =
 /** The progress of an object, which the host polls. */
 export interface ProgressTask {
   readonly label: string;
+  /** An estimate; 0 if it is unknown. */
   readonly expectedBytes: number;
   /** Plain bytes read so far, including those before `from`. */
   read(): number;

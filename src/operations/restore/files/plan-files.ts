@@ -1,6 +1,7 @@
 /** Plans a restore of files: which members of which objects go where, before anything is fetched or written. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { nameOfPart } from '../../../archive/partition-facts.ts';
 import { SnapError } from '../../../errors.ts';
 import type { Host } from '../../../events.ts';
 import { formatBytes } from '../../../lib/units.ts';
@@ -82,7 +83,7 @@ function chooseTars({ objects, snapshotId }: Archive, { partition }: RestoreSett
     throw new SnapError(
       'NOT_FOUND',
       `the archive of ${snapshotId} contains no files${partition === null ? '' : ` of partition ${partition}`}`,
-      { hint: 'it contains images: restore them with --to-file or --to-device' },
+      { hint: `it has ${describeContent(objects)}` },
     );
   }
   for (const object of wanted.filter(({ layout }) => layout === 'image')) {
@@ -91,6 +92,12 @@ function chooseTars({ objects, snapshotId }: Archive, { partition }: RestoreSett
   }
   return tars;
 }
+
+/** For example `files of partition 1; an image of partition 2`. */
+const describeContent = (objects: readonly ArchivedObject[]): string =>
+  objects
+    .map(({ layout, partition }) => `${layout === 'tar' ? 'files' : 'an image'} of ${nameOfPart(partition)}`)
+    .join('; ');
 
 /** A tar of an archive. */
 export interface ArchivedTar {

@@ -136,11 +136,12 @@ interface Job {
  * @throws SnapError why a block could not be read; otherwise what the work throws.
  */
 async function withServed<T>(
-  { disk: { snapshotId, bytes: size, places }, settings, services }: Job,
+  { disk, order, settings, services }: Job,
   signal: AbortSignal,
   work: (served: ServedDisk, signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const { host, bucketAccess: access } = services;
+  const { snapshotId, bytes: size, places } = disk;
   const inFlight = settings.downloadStreams;
   let failed: AbortSignal | null = null;
   let result: T;
@@ -148,6 +149,8 @@ async function withServed<T>(
     const source = { kind: 'archive', access, places } as const;
     await using served = await serveDisk({ snapshotId, size, inFlight, source, host, signal });
     failed = served.failed;
+    const expectedBytes = order.paths === null ? disk.objects.reduce((sum, { fetchBytes }) => sum + fetchBytes, 0) : 0;
+    using _shown = host.track({ label: disk.key, expectedBytes, read: served.fetchedBytes, stored: null });
     result = await work(served, AbortSignal.any([signal, failed]));
   } catch (error) {
     if (signal.aborted || !failed?.aborted) throw error;
