@@ -15,6 +15,12 @@ const DAY = 86_400_000;
 
 const inDays = (days: number) => new Date(Date.now() + days * DAY);
 
+/** The client of the test follows the clock after one failure. */
+async function setClock(lab: TestLab, days: number) {
+  await lab.control.setClock(inDays(days));
+  await keysIn(lab).catch(() => {});
+}
+
 const runExpire = (lab: TestLab, argv: readonly string[]) =>
   runCli(lab.env, ['expire', '--bucket', BUCKET, '--json', ...argv]);
 
@@ -60,7 +66,7 @@ const keysOf = async (lab: TestLab, id: string) =>
 /** Marks what no rule keeps, and lets the period of grace pass. */
 async function markAndWait(lab: TestLab, argv: readonly string[]) {
   await runExpire(lab, [...argv, '--yes']);
-  await lab.control.setClock(inDays(8));
+  await setClock(lab, 8);
 }
 
 test('the plan shows reasons, what stays because others need it, and what the removal frees; it changes nothing', async (t) => {
@@ -96,9 +102,9 @@ test('archives are marked, then removed after the period of grace; packs that a 
   const list = await runCli(lab.env, ['list', '--bucket', BUCKET]);
   assert.equal(list.stdout.match(/expiring/g)?.length, 2, list.stdout);
   for (const point of points) await assertRestored(lab, point);
-  await lab.control.setClock(inDays(6.9));
+  await setClock(lab, 6.9);
   assert.deepEqual(await codesOf(lab, ['--keep-last', '1', '--yes']), []);
-  await lab.control.setClock(inDays(7.1));
+  await setClock(lab, 7.1);
   assert.deepEqual(await codesOf(lab, ['--keep-last', '1', '--yes']), [
     `expiry.removed ${first}`,
     `expiry.removed ${second}`,
@@ -135,6 +141,28 @@ test('when no point needs the packs of an expired one any more, everything of it
     (await keysIn(lab)).filter((key) => key.includes('.snap-to-s3/')),
     [],
   );
+});
+
+test('a point that is marked keeps the packs that it needs until it has expired itself', async (t) => {
+  const { lab, points } = await archivedLineage(t);
+  const [first, second] = idsOf(points);
+  assert.deepEqual(await codesOf(lab, ['--keep-last', '2', '--yes']), [`expiry.marked ${first}`]);
+  await setClock(lab, 5);
+  const more = await makeLineage(lab, [{ write: [7] }], {
+    volumeId: points[0]?.volumeId ?? '',
+    startTime: '2026-02-01T00:00:00Z',
+    tags: { 'snap-to-s3': 'migrate' },
+  });
+  const done = await runMigrate(lab, [...INCREMENTAL, '--base-every', '1']);
+  assert.equal(done.code, 0, done.stdout + done.stderr);
+  assert.equal((await codesOf(lab, ['--keep-last', '1', '--yes'])).length, 2);
+  await setClock(lab, 8);
+  assert.deepEqual(await codesOf(lab, ['--keep-last', '1', '--yes']), [`expiry.removed ${first}`]);
+  for (const point of [...points.slice(1), ...more]) await assertRestored(lab, point);
+  assert.ok((await keysOf(lab, first)).includes('pack.0001.lz4'));
+  await setClock(lab, 13);
+  assert.ok((await codesOf(lab, ['--keep-last', '1', '--yes'])).includes(`expiry.removed ${second}`));
+  for (const { snapshotId } of points) assert.deepEqual(await keysOf(lab, snapshotId), []);
 });
 
 test('a rule that keeps a marked archive again removes its mark', async (t) => {
@@ -229,7 +257,7 @@ test('a restore that waits for a thaw protects its archive until the pin expires
   assert.equal(waiting.code, 13, waiting.stdout + waiting.stderr);
   assert.ok((await codesOf(lab, ['--keep-last', '1', '--yes'])).includes(`expiry.deferred ${first}`));
   assert.match((await runCli(lab.env, ['list', '--bucket', BUCKET])).stdout, RegExp(`${first} .*expiring`));
-  await lab.control.setClock(inDays(30));
+  await setClock(lab, 30);
   assert.ok((await codesOf(lab, ['--keep-last', '1', '--yes'])).includes(`expiry.removed ${first}`));
   assert.deepEqual(
     (await keysIn(lab)).filter((key) => key.includes('/pins/')),

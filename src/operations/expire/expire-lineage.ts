@@ -3,7 +3,7 @@ import { holdingClaim } from '../sharing/claimed-work.ts';
 import { changeMark } from './change-mark.ts';
 import { dueAfter, type ExpiryContext } from './expiry-context.ts';
 import { readLineage } from './lineage.ts';
-import { type LineagePlan, type PlannedArchive, planLineage } from './plan-lineage.ts';
+import { type PlannedArchive, planForNow, planLineage } from './plan-lineage.ts';
 import { removeExpired } from './remove-expired.ts';
 import { retireArchive } from './retire-archive.ts';
 
@@ -19,19 +19,16 @@ export async function expireLineage(volumeId: string, context: ExpiryContext): P
   await holdingClaim(order, services, signal, async (claim, running) => {
     const work = { ...context, signal: running };
     const confirm = () => claim.confirm();
-    const plan = await planOf(volumeId, work);
+    const plan = planLineage(await readLineage(volumeId, settings, services, running), settings.keep);
     if (plan.obstacle !== null) return;
     for (const planned of plan.archives) {
       confirm();
       await advance(planned, work);
     }
     confirm();
-    await removeExpired(await planOf(volumeId, work), confirm, work);
+    const now = planForNow(await readLineage(volumeId, settings, services, running), settings.keep);
+    await removeExpired(now, confirm, work);
   });
-}
-
-async function planOf(volumeId: string, { settings, services, signal }: ExpiryContext): Promise<LineagePlan> {
-  return planLineage(await readLineage(volumeId, settings, services, signal), settings.keep);
 }
 
 /** Takes an archive one step further: it is marked, its mark is removed, or it expires. */

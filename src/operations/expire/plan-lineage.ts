@@ -32,20 +32,30 @@ export interface LineagePlan {
 
 type Judged = Pick<PlannedArchive, 'archive' | 'decision' | 'reasons'>;
 
-export function planLineage({ volumeId, archives }: ArchivesOfVolume, rules: KeepRules): LineagePlan {
+/** What is removed as soon as every archive has gone that no rule keeps, for the plan. */
+export const planLineage = (lineage: ArchivesOfVolume, rules: KeepRules): LineagePlan =>
+  planRemoval(lineage, rules, ['expire', 'expired']);
+
+/** What may be removed now. An archive that is marked can be restored until it has expired. */
+export const planForNow = (lineage: ArchivesOfVolume, rules: KeepRules): LineagePlan =>
+  planRemoval(lineage, rules, ['expired']);
+
+function planRemoval(
+  { volumeId, archives }: ArchivesOfVolume,
+  rules: KeepRules,
+  leaving: readonly PlannedArchive['decision'][],
+): LineagePlan {
   const judged = judge(volumeId, archives, rules);
-  const users = usersOf(judged.filter(({ decision }) => !LEAVING.includes(decision)).map(({ archive }) => archive));
+  const users = usersOf(judged.filter(({ decision }) => !leaving.includes(decision)).map(({ archive }) => archive));
   return {
     volumeId,
     obstacle: obstacleTo(archives),
     archives: judged.map((one) => {
       const neededBy = (users.get(one.archive.generation ?? '') ?? []).filter((id) => id !== one.archive.id);
-      return { ...one, neededBy, frees: LEAVING.includes(one.decision) ? freedOf(one.archive, neededBy) : [] };
+      return { ...one, neededBy, frees: leaving.includes(one.decision) ? freedOf(one.archive, neededBy) : [] };
     }),
   };
 }
-
-const LEAVING: readonly PlannedArchive['decision'][] = ['expire', 'expired'];
 
 function judge(volumeId: string, archives: readonly LineageArchive[], rules: KeepRules): Judged[] {
   const problems = new Map(archives.map((archive) => [archive.id, problemOf(archive, volumeId, archives)]));
