@@ -69,7 +69,9 @@ export interface ImageIndex {
  */
 export async function readImageIndex(body: Uint8Array, key: string, signal: AbortSignal): Promise<ImageIndex> {
   try {
-    return await parse(readJsonLines<Line>(body, MAX_BYTES, signal), body.length);
+    const reader = new TableReader();
+    await readJsonLines<Line>(body, MAX_BYTES, signal, (line) => reader.take(line));
+    return { ...reader.finish(), storedBytes: body.length };
   } catch (cause) {
     signal.throwIfAborted();
     if (cause instanceof SnapError) throw cause;
@@ -86,21 +88,31 @@ const isPlace = ({ plain, stored }: Place, before: Place | undefined): boolean =
   plain > (before?.plain ?? -1) &&
   stored > (before?.stored ?? -1);
 
-async function parse(lines: AsyncGenerator<Line>, storedBytes: number): Promise<ImageIndex> {
-  const table = emptyTable((await lines.next()).value ?? {});
-  const pieces = new PieceList();
-  let next = 0;
-  for await (const { blocks, is = '', sha256, piece } of lines) {
-    if (piece) pieces.add(piece);
-    if (!blocks) continue;
+class TableReader {
+  #table: BlockTable | null = null;
+  readonly #pieces = new PieceList();
+  #next = 0;
+
+  take(line: Line): void {
+    if (this.#table === null) this.#table = emptyTable(line);
+    else this.#add(line, this.#table);
+  }
+
+  finish(): Pick<ImageIndex, 'table' | 'pieces'> {
+    const table = this.#table ?? emptyTable({});
+    if (this.#next !== table.kinds.length) throw new Error('blocks are missing');
+    return { table, pieces: this.#pieces.all() };
+  }
+
+  #add({ blocks, is = '', sha256, piece }: Line, table: BlockTable): void {
+    if (piece) this.#pieces.add(piece);
+    if (!blocks) return;
     const [from, to] = blocks;
-    if (from !== next || !(to > from) || to > table.kinds.length) throw new Error('blocks out of order');
-    next = to;
+    if (from !== this.#next || !(to > from) || to > table.kinds.length) throw new Error('blocks out of order');
+    this.#next = to;
     table.kinds.fill(kindOf(is, sha256, to - from), from, to);
     if (sha256 !== undefined) table.hashes.set(hashOf(sha256), from * HASH_BYTES);
   }
-  if (next !== table.kinds.length) throw new Error('blocks are missing');
-  return { table, pieces: pieces.all(), storedBytes };
 }
 
 class PieceList {

@@ -1,7 +1,8 @@
-/** Documents of JSON lines, compressed with zstd. They are held in memory, compressed and decompressed. */
-import { createZstdCompress, type ZstdOptions, zstdDecompress } from 'node:zlib';
-import { sleep } from '../lib/clock.ts';
-import { MiB } from '../lib/units.ts';
+/** Documents of JSON lines, compressed with zstd. Only their compressed form is held in memory as a whole. */
+import { createZstdCompress } from 'node:zlib';
+import { nextTurn } from '../lib/clock.ts';
+import { KiB, MiB } from '../lib/units.ts';
+import { decompressFrames } from './zstd-frames.ts';
 
 const LINES_PER_BATCH = 1000;
 
@@ -39,58 +40,54 @@ export class JsonLinesWriter {
   }
 }
 
-/** Lines to parse before yielding to other tasks. */
-const LINES_PER_TURN = 4096;
+const NEWLINE = 10;
+
+/** Maximum bytes of a line, so that a document without lines cannot take all memory. */
+const MAX_LINE_BYTES = 16 * MiB;
 
 /**
- * Parses a document. It is untrusted input and may be 1 GiB long, so the parser yields regularly to other tasks, such as
- * the renewal of claims.
+ * Parses a document, and passes each line on. The document is untrusted input and may be 1 GiB long, so it is decompressed
+ * and parsed in parts. Between them, other tasks get their turn, such as the renewal of claims.
  * @param body the compressed document: one or several zstd frames.
  * @param maximum bytes of the decompressed document.
- * @throws Error if it is damaged or truncated within a line; the reason of the signal.
+ * @throws Error if it is damaged, too long or truncated within a line; what `take` throws; the reason of the signal.
  */
-export async function* readJsonLines<T>(body: Uint8Array, maximum: number, signal: AbortSignal): AsyncGenerator<T> {
-  const text = await decompressFrames(body, maximum, signal);
-  let count = 0;
+export async function readJsonLines<T>(
+  body: Uint8Array,
+  maximum: number,
+  signal: AbortSignal,
+  take: (line: T) => void,
+): Promise<void> {
+  let rest: Buffer = Buffer.alloc(0);
+  let room = maximum;
+  for await (const chunk of decompressFrames(bytesOf(body))) {
+    room -= chunk.length;
+    if (room < 0) throw new Error('it is too long');
+    const text = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
+    const end = text.lastIndexOf(NEWLINE) + 1;
+    for (const lines of pieces(text.subarray(0, end))) {
+      for (const line of lines) take(JSON.parse(line) as T);
+      await nextTurn(signal);
+    }
+    rest = text.subarray(end);
+    if (rest.length > MAX_LINE_BYTES) throw new Error('a line is too long');
+  }
+  if (rest.length > 0) throw new Error('the last line is truncated');
+}
+
+async function* bytesOf({ buffer, byteOffset, byteLength }: Uint8Array): AsyncGenerator<Buffer> {
+  yield Buffer.from(buffer, byteOffset, byteLength);
+}
+
+/** Bytes to decode at once. The memory of long strings would be freed late. */
+const PIECE_BYTES = 64 * KiB;
+
+/** Yields lines, some at a time. @param text that ends with the end of a line, or is empty. */
+function* pieces(text: Buffer): Generator<string[]> {
   for (let start = 0; start < text.length; ) {
-    const end = text.indexOf('\n', start);
-    if (end < 0) throw new Error('the last line is truncated');
-    if (++count % LINES_PER_TURN === 0) await sleep(0, signal);
-    yield JSON.parse(text.toString('utf8', start, end)) as T;
+    const last = text.subarray(start, start + PIECE_BYTES).lastIndexOf(NEWLINE);
+    const end = last < 0 ? text.indexOf(NEWLINE, start) : start + last;
+    yield text.toString('utf8', start, end).split('\n');
     start = end + 1;
   }
-}
-
-/** Decompresses all frames, because `zstdDecompress` stops after the first one. */
-async function decompressFrames(body: Uint8Array, maximum: number, signal: AbortSignal): Promise<Buffer> {
-  const plain: Buffer[] = [];
-  let room = maximum;
-  for (let rest = body; rest.length > 0 || plain.length === 0; ) {
-    const { buffer, engine } = await decompressFrame(rest, room);
-    signal.throwIfAborted();
-    plain.push(buffer);
-    room -= buffer.length;
-    rest = rest.subarray(engine.bytesWritten);
-  }
-  const [only = Buffer.alloc(0), ...others] = plain;
-  return others.length === 0 ? only : Buffer.concat(plain);
-}
-
-/** Decompresses in a thread of the pool. @param maximum bytes of the result */
-function decompressFrame(bytes: Uint8Array, maximum: number): Promise<Decoded> {
-  const options: ZstdOptions = { maxOutputLength: maximum, info: true, chunkSize: MiB };
-  return new Promise((resolve, reject) => {
-    zstdDecompress(bytes, options, (error, decoded) => {
-      if (error) reject(error);
-      else resolve(decoded as unknown as Decoded);
-    });
-  });
-}
-
-/**
- * The result with the option `info`, which the types of Node lack. `bytesWritten` counts the input of the decompressor.
- */
-interface Decoded {
-  buffer: Buffer;
-  engine: { bytesWritten: number };
 }

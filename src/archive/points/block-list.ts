@@ -7,7 +7,7 @@ import { blockCount, HASH_BYTES, hashOf } from '../block-table.ts';
 import { CODECS, type CodecName } from '../codec.ts';
 import { JsonLinesWriter } from '../json-lines.ts';
 import { type Cipher, parseGenerationKey } from '../key.ts';
-import { type DocumentHeader, type FetchedDocument, readPointDocument } from './point-document.ts';
+import { type DocumentHeader, type FetchedDocument, type LineReader, readPointDocument } from './point-document.ts';
 import { POINT_FORMAT } from './point-manifest.ts';
 
 /** A pack, as the store reported it. */
@@ -70,18 +70,10 @@ interface Line extends DocumentHeader {
 
 /** @throws SnapError `DIFFERS`; the reason of the signal. */
 export const decodeBlockList = (document: FetchedDocument, signal: AbortSignal): Promise<BlockList> =>
-  readPointDocument(document, 'blocks', signal, parse);
+  readPointDocument(document, 'blocks', signal, (header: Line) => new ListReader(header));
 
-async function parse(
-  { snapshot = '', bytes = 0, blockBytes = 0 }: Line,
-  lines: AsyncGenerator<Line>,
-): Promise<BlockList> {
-  const reader = new ListReader(blockCount(bytes, blockBytes));
-  for await (const line of lines) reader.take(line, snapshot);
-  return { snapshot, bytes, blockBytes, ...reader.finish() };
-}
-
-class ListReader {
+class ListReader implements LineReader<Line, BlockList> {
+  readonly #disk: Pick<BlockList, 'snapshot' | 'bytes' | 'blockBytes'>;
   readonly #blocks: number;
   readonly #packs: StoredPack[] = [];
   #room = 1024;
@@ -92,31 +84,29 @@ class ListReader {
   #count = 0;
   #isEnded = false;
 
-  constructor(blocks: number) {
-    this.#blocks = blocks;
+  constructor({ snapshot = '', bytes = 0, blockBytes = 0 }: Line) {
+    this.#disk = { snapshot, bytes, blockBytes };
+    this.#blocks = blockCount(bytes, blockBytes);
   }
 
-  take({ format, pack, block, at, sha256, end }: Line, snapshot: string): void {
+  take({ format, pack, block, at, sha256, end }: Line): void {
     if (this.#isEnded || format !== undefined) throw new Error('a line at the wrong place');
-    if (pack) this.#addPack(pack, snapshot);
+    if (pack) this.#addPack(pack);
     if (block !== undefined) this.#addBlock(block, at, sha256 ?? '');
     if (end) this.#end(end);
   }
 
-  finish(): Pick<BlockList, 'packs' | 'indexes' | 'hashes' | 'places'> {
+  finish(): BlockList {
     if (!this.#isEnded) throw new Error('the end is missing');
-    return {
-      packs: this.#packs,
-      indexes: this.#indexes.slice(0, this.#count),
-      hashes: this.#hashes.slice(0, this.#count * HASH_BYTES),
-      places: this.#places.slice(0, this.#count),
-    };
+    this.#resize(this.#count);
+    const [indexes, hashes, places] = [this.#indexes, this.#hashes, this.#places];
+    return { ...this.#disk, packs: this.#packs, indexes, hashes, places };
   }
 
-  #addPack({ blocks, ...pack }: NonNullable<Line['pack']>, snapshot: string): void {
+  #addPack({ blocks, ...pack }: NonNullable<Line['pack']>): void {
     this.#assertPackIsFull();
     const first = this.#count;
-    const isOwn = parseGenerationKey(pack.key)?.snapshotId === snapshot;
+    const isOwn = parseGenerationKey(pack.key)?.snapshotId === this.#disk.snapshot;
     const isKnown = Object.hasOwn(CODECS, pack.codec) && (pack.cipher === 'none' || pack.cipher === 'gpg');
     if (!isOwn || !isKnown || !isCount(pack.bytes) || !isCount(blocks) || blocks === 0)
       throw new Error('an invalid pack');
@@ -133,23 +123,19 @@ class ListReader {
     const place = pack.cipher === 'gpg' ? 0 : (at ?? -1);
     if (pack.cipher === 'none' && !(isCount(place) && place > start && place < pack.bytes))
       throw new Error('an invalid place');
-    if (this.#count === this.#room) this.#grow();
+    if (this.#count === this.#room) this.#resize(2 * this.#room);
     this.#indexes[this.#count] = block;
     this.#places[this.#count] = place;
     this.#hashes.set(hashOf(sha256), this.#count * HASH_BYTES);
     this.#count++;
   }
 
-  #grow(): void {
-    this.#room *= 2;
-    const [indexes, places] = [new Uint32Array(this.#room), new Float64Array(this.#room)];
-    const hashes = new Uint8Array(this.#room * HASH_BYTES);
-    indexes.set(this.#indexes);
-    places.set(this.#places);
-    hashes.set(this.#hashes);
-    this.#indexes = indexes;
-    this.#places = places;
-    this.#hashes = hashes;
+  /** Moves the memory instead of copying it where the system can. */
+  #resize(room: number): void {
+    this.#room = room;
+    this.#indexes = new Uint32Array(this.#indexes.buffer.transfer(room * Uint32Array.BYTES_PER_ELEMENT));
+    this.#places = new Float64Array(this.#places.buffer.transfer(room * Float64Array.BYTES_PER_ELEMENT));
+    this.#hashes = new Uint8Array(this.#hashes.buffer.transfer(room * HASH_BYTES));
   }
 
   #end({ packs, blocks }: { packs: number; blocks: number }): void {

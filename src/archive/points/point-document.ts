@@ -27,24 +27,37 @@ const NAMES = { map: 'the map', blocks: 'the list of the blocks' };
 /** Maximum length of a decompressed document: 120 bytes per listed block. */
 const MAX_BYTES = 2 ** 30;
 
+/** Takes the lines of a document after the first one. Both methods throw if the document is not valid. */
+export interface LineReader<Line, T> {
+  take(line: Line): void;
+  finish(): T;
+}
+
 /**
  * Reads a document, which is untrusted input.
- * @param parse takes the first line, whose `snapshot` and `blockBytes` are right, and the lines after it.
- * @throws SnapError `DIFFERS` if `parse` throws; the reason of the signal.
+ * @param open takes the first line, whose `snapshot` and `blockBytes` are right.
+ * @throws SnapError `DIFFERS` if the document is not valid; the reason of the signal.
  */
 export async function readPointDocument<Line extends DocumentHeader, T>(
   { body, key, snapshot }: FetchedDocument,
   layout: keyof typeof NAMES,
   signal: AbortSignal,
-  parse: (header: Line, lines: AsyncGenerator<Line>) => Promise<T>,
+  open: (header: Line) => LineReader<Line, T>,
 ): Promise<T> {
-  try {
-    const lines = readJsonLines<Line>(body, MAX_BYTES, signal);
-    const header = (await lines.next()).value ?? ({} as Line);
+  const opened = (header: Line) => {
     if (header.format !== POINT_FORMAT || header.layout !== layout || header.snapshot !== snapshot)
       throw new Error('another document');
     if (header.blockBytes !== BLOCK_BYTES) throw new Error('blocks of another size');
-    return await parse(header, lines);
+    return open(header);
+  };
+  let reader: LineReader<Line, T> | null = null;
+  const take = (line: Line) => {
+    if (reader) reader.take(line);
+    else reader = opened(line);
+  };
+  try {
+    await readJsonLines(body, MAX_BYTES, signal, take);
+    return (reader ?? opened({} as Line)).finish();
   } catch (cause) {
     signal.throwIfAborted();
     throw damagedPoint(key, `it is not ${NAMES[layout]} of ${snapshot}`, cause);

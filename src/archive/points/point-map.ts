@@ -6,7 +6,7 @@ import { SnapError } from '../../errors.ts';
 import { sleep } from '../../lib/clock.ts';
 import { blockCount } from '../block-table.ts';
 import { JsonLinesWriter } from '../json-lines.ts';
-import { type DocumentHeader, type FetchedDocument, readPointDocument } from './point-document.ts';
+import { type DocumentHeader, type FetchedDocument, type LineReader, readPointDocument } from './point-document.ts';
 import { POINT_FORMAT } from './point-manifest.ts';
 
 /** Values in `PointMap.places`; generations follow from `first` on. */
@@ -78,23 +78,32 @@ interface Line extends DocumentHeader {
 
 /** @throws SnapError `DIFFERS`; the reason of the signal. */
 export const decodeMap = (document: FetchedDocument, signal: AbortSignal): Promise<PointMap> =>
-  readPointDocument(document, 'map', signal, parse);
+  readPointDocument(document, 'map', signal, (header: Line) => new MapReader(header));
 
-async function parse(header: Line, lines: AsyncGenerator<Line>): Promise<PointMap> {
-  const map = emptyMap(header);
-  const { places, generations } = map;
-  let [next, isEnded] = [0, false];
-  for await (const line of lines) {
-    if (isEnded || line.format !== undefined) throw new Error('a line at the wrong place');
-    isEnded = line.end?.blocks === places.length;
-    if (!line.blocks) continue;
-    const [from, to] = line.blocks;
-    if (from !== next || !(to > from) || to > places.length) throw new Error('blocks out of order');
-    places.fill(placeOf(line, generations.length), from, to);
-    next = to;
+class MapReader implements LineReader<Line, PointMap> {
+  readonly #map: PointMap;
+  #next = 0;
+  #isEnded = false;
+
+  constructor(header: Line) {
+    this.#map = emptyMap(header);
   }
-  if (!isEnded || next !== places.length) throw new Error('the end is missing');
-  return map;
+
+  take(line: Line): void {
+    const { places, generations } = this.#map;
+    if (this.#isEnded || line.format !== undefined) throw new Error('a line at the wrong place');
+    this.#isEnded = line.end?.blocks === places.length;
+    if (!line.blocks) return;
+    const [from, to] = line.blocks;
+    if (from !== this.#next || !(to > from) || to > places.length) throw new Error('blocks out of order');
+    places.fill(placeOf(line, generations.length), from, to);
+    this.#next = to;
+  }
+
+  finish(): PointMap {
+    if (!this.#isEnded || this.#next !== this.#map.places.length) throw new Error('the end is missing');
+    return this.#map;
+  }
 }
 
 function emptyMap({ bytes = 0, blockBytes = 0, generations }: Line): PointMap {
