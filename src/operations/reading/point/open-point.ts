@@ -12,6 +12,7 @@ import { SnapError } from '../../../errors.ts';
 import { decodeCrc32 } from '../../../lib/bytes/crc32.ts';
 import { sleep } from '../../../lib/clock.ts';
 import { inParallel } from '../../../lib/parallel.ts';
+import { MiB } from '../../../lib/units.ts';
 import { downloadWhole } from '../../../transfer/download.ts';
 import { decryptIndex } from '../index/decrypt-index.ts';
 import type { ReadContext } from '../read-context.ts';
@@ -27,8 +28,14 @@ export interface OpenPoint {
   readonly table: BlockTable;
 }
 
-/** Maximum number of block lists that are read at the same time. */
-const CONCURRENCY = 4;
+/** A block list of more stored bytes is large. */
+const LARGE = MiB;
+
+/**
+ * Maximum number of block lists that are read at the same time. A point may need hundreds of small ones, whose requests take
+ * longer than their bytes. Large ones take memory.
+ */
+const CONCURRENCY = { large: 4, small: 16 };
 
 /**
  * Reads only small objects, which are in the Standard class.
@@ -42,11 +49,7 @@ export async function openPoint(point: FoundPoint, context: ReadContext): Promis
       hint: 'a session key opens only one object: import the private key of a recipient into the keyring or agent',
     });
   const map = await openMap(point, context);
-  const lists: BlockList[] = [];
-  await inParallel([...facts.generations.entries()], CONCURRENCY, context.signal, async ([at, note], signal) => {
-    const document = await fetchDocument(point, note.blocks, note.snapshot, { ...context, signal });
-    lists[at] = await decodeBlockList(document, signal);
-  });
+  const lists = await readLists(point, context);
   if (map.bytes !== disk.bytes) throw damagedPoint(facts.map.key, 'it describes a disk of another size');
   return { point, map, lists, table: await tableOf(point, map, lists, context.signal) };
 }
@@ -55,6 +58,21 @@ export async function openPoint(point: FoundPoint, context: ReadContext): Promis
 export async function openMap(point: FoundPoint, context: ReadContext): Promise<PointMap> {
   const { snapshot, point: facts } = point.content;
   return decodeMap(await fetchDocument(point, facts.map, snapshot.id, context), context.signal);
+}
+
+/** @returns the block lists in the order of the generations. */
+async function readLists(point: FoundPoint, context: ReadContext): Promise<BlockList[]> {
+  const lists: BlockList[] = [];
+  const bySize = Map.groupBy(point.content.point.generations.entries(), ([, { blocks }]) =>
+    blocks.bytes > LARGE ? 'large' : 'small',
+  );
+  for (const [size, notes] of bySize) {
+    await inParallel(notes, CONCURRENCY[size], context.signal, async ([at, note], signal) => {
+      const document = await fetchDocument(point, note.blocks, note.snapshot, { ...context, signal });
+      lists[at] = await decodeBlockList(document, signal);
+    });
+  }
+  return lists;
 }
 
 /** @param described the snapshot that the document must describe. @returns the decrypted document. */
