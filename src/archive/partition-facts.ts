@@ -63,3 +63,9 @@ const shown = (value: unknown): string | null => (typeof value === 'string' ? pr
 
 const amount = (value: unknown): number | null =>
   Number.isSafeInteger(value) && (value as number) >= 0 ? (value as number) : null;
+
+/** For example `without -J size=4, but with --mixed`. @param options of a tool that creates a filesystem */
+export function describeOptions(omitted: readonly string[], added: readonly string[]): string {
+  const [without, instead] = [omitted, added].map((options) => options.join(' '));
+  return [without && `without ${without}`, instead && `with ${instead}`].filter(Boolean).join(', but ');
+}

@@ -25,7 +25,8 @@ export type RestoreEvent =
   | {
       code: 'filesystem.simplified';
       snapshot: string;
-      volume: string;
+      /** `null` in a dry run. */
+      volume: string | null;
       /** `null` for a filesystem on the whole disk. */
       partition: number | null;
       /** The type of the filesystem. */

@@ -26,7 +26,12 @@ interface OldPartition {
   fill: ((root: string) => Promise<unknown>) | null;
 }
 
-async function archived(t: TestContext, partitions: readonly OldPartition[]) {
+/** @param tool stands in for a program of this machine while the archive is made. */
+async function archived(
+  t: TestContext,
+  partitions: readonly OldPartition[],
+  tool: { name: string; script: string } | null = null,
+) {
   const lab = await labForTest(t, { allowLeftovers: ['volume'] });
   const image = join(lab.directory, 'old.img');
   const empty = partitions.map(({ sizeMiB }) => ({ content: 'empty' as const, sizeMiB }));
@@ -38,7 +43,8 @@ async function archived(t: TestContext, partitions: readonly OldPartition[]) {
     });
   }
   const { snapshotId } = await addSnapshotOfImage(lab, image);
-  const done = await runMigrate(lab, ['--all', '--json']);
+  const env = tool === null ? {} : { PATH: pathWithout(lab, tool.name, tool.script) };
+  const done = await runMigrate({ ...lab, env: { ...lab.env, ...env } }, ['--all', '--json']);
   assert.equal(done.code, 0, done.stdout + done.stderr);
   const told = recordsOf(done).filter(({ code }) => code === 'partition.obstacle');
   return { lab, snapshotId, told };
@@ -84,21 +90,34 @@ test('small and old filesystems are recreated with their parameters', async (t) 
   }
 });
 
-test('parameters that mkfs refuses are left out, and restore names them', async (t) => {
+test('parameters that mkfs refuses are left out; migrate, a dry run and restore name them', async (t) => {
   const made = ['mke2fs', '-q', '-F', '-t', 'ext4', '-J', 'size=4', '-G', '8'];
-  const { lab, snapshotId } = await archived(t, [{ type: 'ext4', sizeMiB: 64, made, fill: fillPlainly }]);
-  const picky = `#!/bin/sh
+  const script = `#!/bin/sh
 case " $* " in *' -J '*) echo 'the journal is too small' >&2; exit 1;; esac
 exec /usr/sbin/mke2fs "$@"
 `;
-  const env = { PATH: pathWithout(lab, 'mke2fs', picky) };
-  const done = await restore({ ...lab, env: { ...lab.env, ...env } }, snapshotId);
-  assert.equal(done.code, 0, done.stdout + done.stderr);
-  const told = recordsOf(done).filter(({ code }) => code === 'filesystem.simplified');
-  assert.equal(told.length, 1, done.stdout);
-  const { partition, filesystem, omitted, added, reason } = told[0] ?? {};
-  assert.deepEqual([partition, filesystem, added, reason], [1, 'ext4', [], 'the journal is too small']);
-  assert.match(String(omitted), /^-J size=4,-E hash_seed=[0-9a-f-]{36},-G 8$/);
+  const picky = { name: 'mke2fs', script };
+  const old = { type: 'ext4', sizeMiB: 64, made, fill: fillPlainly };
+  const { lab, snapshotId, told: warned } = await archived(t, [old], picky);
+  assert.deepEqual(
+    warned.map(({ partition, isCertain }) => [partition, isCertain]),
+    [[1, false]],
+  );
+  const why = /^ext4 would be created without -J size=4 .*refuses the original parameters: the journal is too small$/;
+  assert.match(String(warned[0]?.['reason']), why);
+  assert.match((await readManifest(lab)).objects[0]?.volumeObstacle ?? '', why);
+
+  const env = { PATH: pathWithout(lab, picky.name, picky.script) };
+  for (const [argv, isMade] of [[['--dry-run'], false] as const, [[], true] as const]) {
+    const done = await restore({ ...lab, env: { ...lab.env, ...env } }, snapshotId, ...argv);
+    assert.equal(done.code, 0, done.stdout + done.stderr);
+    const told = recordsOf(done).filter(({ code }) => code === 'filesystem.simplified');
+    assert.equal(told.length, 1, done.stdout);
+    const { partition, filesystem, omitted, added, reason, volume } = told[0] ?? {};
+    assert.deepEqual([partition, filesystem, added, reason], [1, 'ext4', [], 'the journal is too small']);
+    assert.match(String(omitted), /^-J size=4,-E hash_seed=[0-9a-f-]{36},-G 8$/);
+    assert.equal(volume !== null, isMade);
+  }
 });
 
 /** Creates a subvolume with one file, and three snapshots of the subvolume, which share its blocks. */

@@ -101,14 +101,19 @@ export async function makeFilesystem(
 /**
  * Checks on a sparse file of the same size whether the tools of this machine can create the filesystem. The check is
  * skipped if no file can be that large.
+ * @returns as `makeFilesystem` does.
  * @throws SnapError `TARGET` or `TOOL_MISSING`.
  */
-export async function tryMakingFilesystem(bytes: number, wanted: WantedFilesystem, signal: AbortSignal): Promise<void> {
+export async function tryMakingFilesystem(
+  bytes: number,
+  wanted: WantedFilesystem,
+  signal: AbortSignal,
+): Promise<Simplification | null> {
   const maker = find(wanted.type);
-  if (!maker || wanted.type === 'swap') return;
+  if (!maker || wanted.type === 'swap') return null;
   await using directory = temporaryDirectory();
   const file = join(directory.path, 'filesystem');
-  if (makeSparse(file, bytes)) await make(maker, maker.pretend ?? [], file, wanted, signal);
+  return makeSparse(file, bytes) ? await make(maker, maker.pretend ?? [], file, wanted, signal) : null;
 }
 
 /** Checks whether the kernel of this machine can write to such a filesystem. @throws SnapError `TARGET` */

@@ -109,7 +109,9 @@ async function findVolume(
   services: Services,
   check: ReadContext,
 ): Promise<Found> {
-  const { plan, sizeGiB } = await planNewVolume(archive, target, settings, services, check.signal);
+  const { plan, sizeGiB, simplified } = await planNewVolume(archive, target, settings, services, check.signal);
+  const { snapshotId: snapshot } = archive;
+  for (const one of simplified) check.host.notify({ code: 'filesystem.simplified', snapshot, volume: null, ...one });
   const { availabilityZone } = await services.instance();
   const where = `a new volume in ${availabilityZone}`;
   const wanted: Wanted[] = [];

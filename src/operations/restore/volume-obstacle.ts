@@ -1,11 +1,12 @@
 /** Checks whether files can be restored to a volume: whether their filesystem can be created, and has space for them. */
 import type { ManifestObject } from '../../archive/manifest.ts';
-import { nameOfPart } from '../../archive/partition-facts.ts';
+import { describeOptions, nameOfPart } from '../../archive/partition-facts.ts';
 import type { Snapshot } from '../../cloud/ports.ts';
 import { SnapError } from '../../errors.ts';
 import { planTable, tryMakingTable } from '../../host/disks/make-table.ts';
 import {
   makersOf,
+  type Simplification,
   tryFillingFilesystem,
   tryMakingFilesystem,
   type WantedFilesystem,
@@ -84,8 +85,8 @@ async function obstacleTo(object: ManifestObject, space: Space, signal: AbortSig
     if (contentBytes > usedBytes && contentBytes > NEARLY * roomBytes)
       return { reason: tight(wanted.type, contentBytes, roomBytes), isCertain: false };
   }
-  const refusal = await refusalToMake(space.size, wanted, signal);
-  return refusal && { reason: refusal.message, isCertain: false };
+  const reason = await doubtAbout(space.size, wanted, signal);
+  return reason === null ? null : { reason, isCertain: false };
 }
 
 /** The share of the space that files can certainly use; the rest may be needed for metadata. */
@@ -106,18 +107,24 @@ const tooMuch = (type: string, contentBytes: number, roomBytes: number): string 
 const tight = (type: string, contentBytes: number, roomBytes: number): string =>
   `${described(type, contentBytes)}, which may not fit in the ${formatBytes(roomBytes)} of the filesystem`;
 
-/** Ignores missing tools, because the restore may run on another machine. */
-async function refusalToMake(size: number, wanted: WantedFilesystem, signal: AbortSignal): Promise<SnapError | null> {
+/**
+ * Returns why the tools of this machine cannot create the filesystem, or not with all recorded parameters. Missing tools
+ * are ignored, because the restore may run on another machine.
+ */
+async function doubtAbout(size: number, wanted: WantedFilesystem, signal: AbortSignal): Promise<string | null> {
   try {
-    await tryMakingFilesystem(size, wanted, signal);
+    const simplification = await tryMakingFilesystem(size, wanted, signal);
     await tryFillingFilesystem(wanted, signal);
-    return null;
+    return simplification && onlySimplified(wanted, simplification);
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof SnapError)) throw error;
-    return error.code === 'TARGET' ? error : null;
+    return error.code === 'TARGET' ? error.message : null;
   }
 }
+
+const onlySimplified = ({ type }: WantedFilesystem, { omitted, added, reason }: Simplification): string =>
+  `${type} would be created ${describeOptions(omitted, added)}, because its tool refuses the original parameters: ${reason}`;
 
 /** Files, and the filesystem that is created for them. */
 export interface FilesToFit extends Pick<Space, 'roomBytes'> {
@@ -131,13 +138,14 @@ export interface FilesToFit extends Pick<Space, 'roomBytes'> {
 /**
  * Call it before anything is created.
  * @param disk sizes in bytes of the original disk and of the new one.
+ * @returns how the filesystem will differ from the original; `null` if it will have all recorded parameters.
  * @throws SnapError `TARGET`, `TOOL_MISSING`
  */
 export async function assertRestorable(
   { filesystem, contentBytes, roomBytes, partition }: FilesToFit,
   disk: { before: number; now: number },
   signal: AbortSignal,
-): Promise<void> {
+): Promise<Simplification | null> {
   const grown = partition === null ? disk.now - disk.before : 0;
   if (contentBytes !== null && roomBytes !== null && contentBytes > roomBytes + grown) {
     const why = tooMuch(filesystem.type, contentBytes, roomBytes + grown);
@@ -148,6 +156,7 @@ export async function assertRestorable(
           : 'create a larger filesystem, and restore the files to it with --to-dir and --partition',
     });
   }
-  await tryMakingFilesystem(partition?.size ?? disk.now, filesystem, signal);
+  const simplification = await tryMakingFilesystem(partition?.size ?? disk.now, filesystem, signal);
   await tryFillingFilesystem(filesystem, signal);
+  return simplification;
 }

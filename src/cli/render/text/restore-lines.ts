@@ -1,5 +1,5 @@
 /** Events of a restore as lines of text. */
-import { nameOfPart } from '../../../archive/partition-facts.ts';
+import { describeOptions, nameOfPart } from '../../../archive/partition-facts.ts';
 import type { PlannedObject, PlannedRoom, RestoreEvent, RestorePlan } from '../../../events.ts';
 import { count, formatBytes, formatDuration } from '../../../lib/units.ts';
 import type { EventOf, Lines } from './line.ts';
@@ -23,10 +23,10 @@ export const RESTORE_LINES: Lines<RestoreEvent> = {
   'partition.not-restored': (event) => `${nameOfPart(event.partition)} not restored: ${event.reason}`,
 };
 
-function describeSimplified({ partition, filesystem, reason, ...options }: EventOf<'filesystem.simplified'>): string {
-  const [omitted, added] = [options.omitted, options.added].map((list) => list.join(' '));
-  const change = [omitted && `without ${omitted}`, added && `with ${added}`].filter(Boolean).join(', but ');
-  return `${nameOfPart(partition)}: ${filesystem} is created ${change}, because its tool refuses the original parameters: ${reason}`;
+function describeSimplified(event: EventOf<'filesystem.simplified'>): string {
+  const { partition, volume, filesystem, omitted, added, reason } = event;
+  const made = `${volume === null ? 'would be' : 'is'} created ${describeOptions(omitted, added)}`;
+  return `${nameOfPart(partition)}: ${filesystem} ${made}, because its tool refuses the original parameters: ${reason}`;
 }
 
 const describeContinued = ({ files, bytes, key }: EventOf<'restore.continued'>): string =>

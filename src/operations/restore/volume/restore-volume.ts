@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { SnapError } from '../../../errors.ts';
 import { makeTable, tryMakingTable, writeBootCode } from '../../../host/disks/make-table.ts';
 import { openPartition } from '../../../host/disks/partition-device.ts';
+import type { Simplification } from '../../../host/filesystems/make-filesystem.ts';
 import { requireTools } from '../../../host/tools.ts';
 import { createEmptyVolume } from '../../../host/volumes/new-volume.ts';
 import { releaseLeftoverVolume } from '../../../host/volumes/release-volume.ts';
@@ -82,6 +83,14 @@ export interface NewVolumePlan {
   plan: VolumePlan;
   sizeGiB: number;
   encrypted: boolean;
+  /** Filesystems that the tools of this machine cannot create with all recorded parameters. */
+  simplified: SimplifiedFilesystem[];
+}
+
+export interface SimplifiedFilesystem extends Simplification {
+  /** `null` for the whole disk. */
+  partition: number | null;
+  filesystem: string;
 }
 
 /**
@@ -100,11 +109,15 @@ export async function planNewVolume(
   const encrypted = encrypt || kmsKeyArn !== null || plan.before?.encrypted === true;
   const sizeGiB = sizeFor(plan, target);
   if (plan.table) await tryMakingTable(plan.table, sizeGiB * GiB, signal);
+  const simplified: SimplifiedFilesystem[] = [];
   for (const { partition, content } of plan.fills) {
     if (content.how !== 'files') continue;
-    await assertRestorable({ ...content, partition }, { before: plan.diskBytes, now: sizeGiB * GiB }, signal);
+    const disk = { before: plan.diskBytes, now: sizeGiB * GiB };
+    const change = await assertRestorable({ ...content, partition }, disk, signal);
+    const filesystem = content.filesystem.type;
+    if (change) simplified.push({ partition: partition?.number ?? null, filesystem, ...change });
   }
-  return { plan, sizeGiB, encrypted };
+  return { plan, sizeGiB, encrypted, simplified };
 }
 
 export const objectsOf = ({ fills }: VolumePlan): ArchivedObject[] =>
