@@ -4,6 +4,7 @@ import type { RegionPrices, RetrievalTier } from '../../costs/price-types.ts';
 import { DAYS_A_MONTH } from '../../costs/prices.ts';
 import { SnapError } from '../../errors.ts';
 import type { ThawOffer } from '../../events.ts';
+import { inParallel } from '../../lib/parallel.ts';
 import { count, formatBytes, formatDollars, GiB } from '../../lib/units.ts';
 import { type BucketPlace, type BucketPrices, bucketPrices } from '../shared/bucket-prices.ts';
 import type { Services } from '../shared/services.ts';
@@ -16,13 +17,29 @@ export interface ArchivedObjects {
   thawing: ObjectHead[];
 }
 
+/** Maximum number of objects that are looked up at the same time: an incremental archive may need thousands of packs. */
+const CONCURRENCY = 16;
+
+/** @returns the heads in the order of the keys; `null` for missing objects. */
+export async function headsOf(
+  keys: readonly string[],
+  store: Pick<ArchiveStore, 'head'>,
+  signal: AbortSignal,
+): Promise<(ObjectHead | null)[]> {
+  const heads: (ObjectHead | null)[] = [];
+  await inParallel([...keys.entries()], CONCURRENCY, signal, async ([at, key], working) => {
+    heads[at] = await store.head(key, { signal: working });
+  });
+  return heads;
+}
+
 /** Ignores missing objects; reading them reports the error. */
 export async function findArchived(
   keys: readonly string[],
   store: ArchiveStore,
   signal: AbortSignal,
 ): Promise<ArchivedObjects> {
-  const heads = (await Promise.all(keys.map((key) => store.head(key, { signal })))).filter((head) => head !== null);
+  const heads = (await headsOf(keys, store, signal)).filter((head) => head !== null);
   return {
     frozen: heads.filter(({ restore }) => restore === 'needed'),
     thawing: heads.filter(({ restore }) => restore === 'ongoing'),

@@ -7,7 +7,7 @@ import { inParallel } from '../../lib/parallel.ts';
 import { waitFor } from '../../lib/wait.ts';
 import type { BucketPlace, BucketPrices } from '../shared/bucket-prices.ts';
 import type { ThawSettings } from '../shared/settings/thaw.ts';
-import { describeObjects, describeOffers, findArchived, offersFor, thawPrices } from './archived-objects.ts';
+import { describeObjects, describeOffers, findArchived, headsOf, offersFor, thawPrices } from './archived-objects.ts';
 
 export interface ThawServices extends BucketPlace {
   store: ArchiveStore;
@@ -102,7 +102,7 @@ async function wait(snapshot: string, keys: readonly string[], { store, host, si
   const notify = () => host.notify({ code: 'thaw.waiting', snapshot, objects: left.length, of: keys.length });
   notify();
   const look = async () => {
-    const heads = await Promise.all(left.map((key) => store.head(key, { signal })));
+    const heads = await headsOf(left, store, signal);
     for (const head of heads) if (head?.restore === 'ongoing') seenThawing.add(head.key);
     // Right after the request, S3 may still return the old state.
     const still = left.filter((_key, index) => ['ongoing', 'needed'].includes(heads[index]?.restore ?? ''));
