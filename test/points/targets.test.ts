@@ -1,11 +1,13 @@
-/** Points become devices and new snapshots that equal the disk byte for byte, also after an interruption. */
+/** Points become devices, new volumes and new snapshots that equal the disk byte for byte, also after an interruption. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { DescribeSnapshotsCommand } from '@aws-sdk/client-ec2';
+import { DeleteVolumeCommand, DescribeSnapshotsCommand } from '@aws-sdk/client-ec2';
 import { withDevice } from '../../lab/disks/mounted.ts';
+import type { RestorePlan } from '../../src/events.ts';
+import { keysIn } from '../support/archives.ts';
 import { tagsOf } from '../support/ec2-state.ts';
 import { addKey, gpgHome } from '../support/gpg.ts';
 import { BUCKET, labForTest, type RunOptions, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
@@ -13,8 +15,9 @@ import { archivedLineage, INCREMENTAL } from '../support/lineages/archived-linea
 import { makeLineage } from '../support/lineages/lineage.ts';
 import { assertKilled, killFamily } from '../support/processes/kill-family.ts';
 import { assertSameBytes } from '../support/same-bytes.ts';
-import { imageOf } from '../support/tamper.ts';
+import { bytesOf, imageOf, replaceObject } from '../support/tamper.ts';
 import { until } from '../support/until.ts';
+import { volumeImage, volumesIn } from '../support/volumes.ts';
 
 const BLOCK = 524_288;
 
@@ -70,6 +73,38 @@ test('an encrypted new snapshot gets all blocks, from encrypted packs', async (t
   const [made] = await newSnapshots(lab, known);
   assert.deepEqual([made?.Encrypted, await putsIn(lab)], [true, 2048]);
   await assertSameBytes(imageOf(lab, made?.SnapshotId ?? ''), last.image);
+});
+
+const toVolume = (lab: TestLab, argv: readonly string[]) =>
+  runRestore(lab, ['--to-volume', '--wait-limit', '30', '--mount-point', join(lab.directory, 'mnt'), ...argv]);
+
+for (const encrypted of [false, true]) {
+  test(`a new volume gets the disk; encrypted: ${encrypted}`, async (t) => {
+    const { lab, last } = await archived(t, { encrypted });
+    const dry = await toVolume(lab, [last.snapshotId, '--dry-run']);
+    assert.equal(dry.code, 0, dry.stdout + dry.stderr);
+    const { plan } = recordsOf(dry).find(({ code }) => code === 'restore.planned') as { plan: RestorePlan } & object;
+    assert.deepEqual([plan.target, plan.objects.length, (await volumesIn(lab)).length], ['volume', 3, 0]);
+    const done = await toVolume(lab, [last.snapshotId]);
+    assert.equal(done.code, 0, done.stdout + done.stderr);
+    const [made, ...others] = await volumesIn(lab);
+    assert.deepEqual([made?.Encrypted, made?.State, others.length], [encrypted, 'available', 0]);
+    assert.ok(made?.Tags?.some(({ Key, Value }) => Key === 'Name' && Value === 'web'));
+    await assertSameBytes(volumeImage(lab, made?.VolumeId ?? ''), last.image);
+    await lab.ec2.send(new DeleteVolumeCommand({ VolumeId: made?.VolumeId }));
+  });
+}
+
+test('a damaged pack of another snapshot leaves no volume', async (t) => {
+  const { lab, last, known } = await archived(t);
+  const pack = (await keysIn(lab)).find((key) => key.includes(known[0] ?? '-') && key.includes('.pack.')) ?? '';
+  const body = await bytesOf(lab, pack);
+  for (let at = 1000; at < body.length; at += 1000) body[at] = (body[at] ?? 0) ^ 1;
+  await replaceObject(lab, pack, body);
+  const done = await toVolume(lab, [last.snapshotId]);
+  assert.equal(done.code, 12, done.stdout + done.stderr);
+  assert.ok(done.stdout.includes(pack), done.stdout);
+  assert.deepEqual(await volumesIn(lab), []);
 });
 
 const MANY = Array.from({ length: 1100 }, (_, index) => index);

@@ -15,10 +15,12 @@ import { offerThaw } from '../thaw/thaw.ts';
 import { planFiles } from './files/plan-files.ts';
 import { ImagePlan } from './image/plan-image.ts';
 import { type ImageSettings, planImage } from './image/restore-image.ts';
-import { objectsOf, planNewVolume } from './volume/restore-volume.ts';
+import { planNewVolume, plannedObjects } from './volume/restore-volume.ts';
 
 interface Wanted {
   object: ArchivedObject;
+  /** The snapshot that stored it; that of the archive if it is absent. */
+  snapshotId?: string;
   /** The target, for messages. */
   to: string;
   /** Stored bytes that would be read; `null` for the whole object. */
@@ -48,9 +50,9 @@ export async function showRestore(
   const { wanted, rooms } = await find(archive, settings, services, check);
   const objects: PlannedObject[] = [];
   const frozen = [];
-  for (const { object, to, fetchBytes, plainBytes } of wanted) {
+  for (const { object, snapshotId = archive.snapshotId, to, fetchBytes, plainBytes } of wanted) {
     const head = await services.store.head(object.key, { signal });
-    assertHeadMatches(head, object, archive.snapshotId);
+    assertHeadMatches(head, object, snapshotId);
     const { storageClass, bytes: storedBytes, restore: retrieval } = head;
     if (retrieval === 'needed') frozen.push(head);
     const { key, partition, layout } = object;
@@ -115,12 +117,12 @@ async function findVolume(
   const { availabilityZone } = await services.instance();
   const where = `a new volume in ${availabilityZone}`;
   const wanted: Wanted[] = [];
-  for (const object of objectsOf(plan)) {
+  for (const { object, snapshotId, packBytes } of plannedObjects(plan, archive.snapshotId)) {
     const to = object.partition === null ? where : `partition ${object.partition} of ${where}`;
     const index =
       object.layout === 'image' && settings.useIndex ? await imageIndexOf(object, archive.snapshotId, check) : null;
     const { plainBytes } = await sizeOfImage(archive, object, null, check);
-    wanted.push({ object, to, fetchBytes: fetchBytesOf(object, index), plainBytes });
+    wanted.push({ object, snapshotId, to, fetchBytes: packBytes ?? fetchBytesOf(object, index), plainBytes });
   }
   const rooms = [{ where, neededBytes: plan.sizeGiB * GiB, roomBytes: sizeGiB * GiB, holds: null }];
   return { wanted, rooms };

@@ -62,7 +62,7 @@ async function restoreOne(
   const { target } = settings;
   if (target.kind === 'directory' && isInImage(archive, settings))
     await restoreMounted(archive, target, settings, services, signal);
-  else if (isPoint(archive)) await restorePoint(archive, settings, services, signal);
+  else if (isPoint(archive) && target.kind !== 'volume') await restorePoint(archive, settings, services, signal);
   else if (settings.dryRun) await showRestore(archive, settings, services, signal);
   else await restoreTo(archive, settings, services, signal);
 }

@@ -42,10 +42,7 @@ export interface PointPlanned {
 export function assertIsImage(snapshotId: string, settings: RestoreSettings): asserts settings is ImageSettings {
   const { target, partition } = settings;
   if (target.kind === 'directory') throw new SnapError('BUG', 'files of a point are restored from its mounted disk');
-  if (target.kind === 'volume')
-    throw new SnapError('USAGE', `the incremental archive of ${snapshotId} cannot be restored with --to-volume yet`, {
-      hint: 'restore it with --to-snapshot, and create a volume from the new snapshot',
-    });
+  if (target.kind === 'volume') throw new SnapError('BUG', 'a point is restored to a volume like an image');
   if (partition !== null)
     throw new SnapError('NOT_FOUND', `the archive of ${snapshotId} has no image of partition ${partition}`, {
       hint: 'restore the whole disk with --to-file, --to-device or --to-snapshot, or files of the partition with --to-dir',

@@ -11,12 +11,15 @@ import { minutes, monotonic } from '../../../lib/clock.ts';
 import { runTool } from '../../../transfer/run-tool.ts';
 import type { ArchivedObject } from '../../reading/find-archive.ts';
 import { imageIndexOf } from '../../reading/index/image-index.ts';
+import type { NeededPack } from '../../reading/point/needed-packs.ts';
+import type { OpenPoint } from '../../reading/point/open-point.ts';
 import type { ReadContext } from '../../reading/read-context.ts';
 import type { RestoreSettings } from '../../shared/settings/restore.ts';
 import { clearDirectory } from '../files/restore-directory.ts';
 import { restoreTar } from '../files/restore-tar.ts';
 import { holdDevice } from '../image/restore-target.ts';
 import { writeImage } from '../image/write-image.ts';
+import { writePoint } from '../point/write-point.ts';
 import type { PartitionFill } from './plan-volume.ts';
 
 export interface FillOrder {
@@ -34,6 +37,7 @@ export async function fillPartition(
   check: ReadContext,
 ): Promise<void> {
   if (content.how === 'image') return fillWithImage(content.object, device, order, check);
+  if (content.how === 'point') return fillWithPoint(content, device, order, check);
   const simplification = await makeFilesystem(device, content.filesystem, check.signal);
   if (simplification) {
     const { snapshotId: snapshot, volumeId: volume } = order;
@@ -73,6 +77,20 @@ async function fillWithImage(
     ...written,
     seconds: (monotonic() - started) / 1000,
   });
+}
+
+async function fillWithPoint(
+  { opened, packs }: { opened: OpenPoint; packs: readonly NeededPack[] },
+  device: string,
+  { snapshotId: snapshot, volumeId }: FillOrder,
+  check: ReadContext,
+): Promise<void> {
+  const started = monotonic();
+  await using target = holdDevice(device, volumeId, 'the unfinished volume is deleted');
+  const written = await writePoint({ opened, packs, target, check, onPack: () => {} });
+  const seconds = (monotonic() - started) / 1000;
+  const { key } = opened.point;
+  check.host.notify({ code: 'object.restored', snapshot, key, target: volumeId, files: null, ...written, seconds });
 }
 
 async function fillWithFiles(

@@ -11,7 +11,10 @@ import { GiB } from '../../../lib/units.ts';
 import type { Archive, ArchivedObject } from '../../reading/find-archive.ts';
 import { sizeOfDisk } from '../../reading/image-size.ts';
 import { openManifest } from '../../reading/open-manifest.ts';
+import { type NeededPack, neededPacks } from '../../reading/point/needed-packs.ts';
+import { type OpenPoint, openPoint } from '../../reading/point/open-point.ts';
 import type { Services } from '../../shared/services.ts';
+import type { RestoreSettings } from '../../shared/settings/restore.ts';
 import { snapshotBefore } from '../restored-tags.ts';
 import type { FilesToFit } from '../volume-obstacle.ts';
 
@@ -21,6 +24,7 @@ export interface PartitionFill {
   partition: Partition | null;
   content:
     | { how: 'image'; object: ArchivedObject }
+    | { how: 'point'; opened: OpenPoint; packs: readonly NeededPack[] }
     | ({ how: 'files'; object: ArchivedObject } & Omit<FilesToFit, 'partition'>)
     | { how: 'swap'; filesystem: WantedFilesystem };
 }
@@ -49,15 +53,21 @@ export interface VolumePlan {
  */
 export async function planVolume(
   archive: Archive,
-  sessionKey: string | null,
+  { sessionKey, downloadStreams: streams }: Pick<RestoreSettings, 'sessionKey' | 'downloadStreams'>,
   services: Services,
   signal: AbortSignal,
 ): Promise<VolumePlan> {
   const image = archive.objects.find(({ layout, partition }) => layout === 'image' && partition === null);
   const sizeGiB = await sizeOfDisk(archive, { ...services, signal });
   const nothing = { table: null, bootCode: NONE, bootGap: NONE, obstacleToBoot: null };
-  if (image) {
-    const fills: PartitionFill[] = [{ partition: null, content: { how: 'image', object: image } }];
+  const opened = archive.point && (await openPoint(archive.point, { ...services, signal, streams, sessionKey }));
+  const whole: PartitionFill['content'] | null = opened
+    ? { how: 'point', opened, packs: neededPacks(opened) }
+    : image
+      ? { how: 'image', object: image }
+      : null;
+  if (whole) {
+    const fills: PartitionFill[] = [{ partition: null, content: whole }];
     const before = await snapshotBefore(archive, sessionKey, signal);
     return { ...nothing, sizeGiB, diskBytes: sizeGiB * GiB, before, fills, tools: [] };
   }
@@ -168,7 +178,7 @@ const WITHOUT_GAP =
 function toolsFor(fills: readonly PartitionFill[], table: TablePlan | null): string[] {
   const tools = new Set(['blkid', 'blockdev', ...(table ? ['sfdisk', 'losetup'] : [])]);
   for (const { content } of fills) {
-    if (content.how === 'image') continue;
+    if (content.how === 'image' || content.how === 'point') continue;
     const { type } = content.filesystem;
     const makers = makersOf(type);
     if (makers.length === 0) {

@@ -10,8 +10,10 @@ import { releaseLeftoverVolume } from '../../../host/volumes/release-volume.ts';
 import { IN_PROGRESS } from '../../../host/volumes/temporary-volume.ts';
 import { ARCHIVES_TAG, isAbandoned, restoreTags } from '../../../host/volumes/volume-marks.ts';
 import { GiB } from '../../../lib/units.ts';
+import { lengthOf } from '../../../transfer/download.ts';
 import { runTool } from '../../../transfer/run-tool.ts';
 import type { Archive, ArchivedObject } from '../../reading/find-archive.ts';
+import { packAsObject, packStream } from '../../reading/point/pack-stream.ts';
 import type { ReadContext } from '../../reading/read-context.ts';
 import { requireRoot } from '../../shared/preflight.ts';
 import type { Services } from '../../shared/services.ts';
@@ -42,7 +44,7 @@ export async function restoreToVolume(
 ): Promise<void> {
   const { snapshotId } = archive;
   const { plan, sizeGiB, encrypted } = await planNewVolume(archive, target, settings, services, signal);
-  const keys = objectsOf(plan).map(({ key }) => key);
+  const keys = plannedObjects(plan, snapshotId).map(({ object: { key } }) => key);
   await makeReadable(snapshotId, keys, settings.thaw, { ...services, signal });
   const instance = await services.instance();
   const options = {
@@ -100,11 +102,12 @@ export interface SimplifiedFilesystem extends Simplification {
 export async function planNewVolume(
   archive: Archive,
   target: VolumeTarget,
-  { sessionKey, encrypt, kmsKeyArn }: RestoreSettings,
+  settings: RestoreSettings,
   services: Services,
   signal: AbortSignal,
 ): Promise<NewVolumePlan> {
-  const plan = await planVolume(archive, sessionKey, services, signal);
+  const { encrypt, kmsKeyArn } = settings;
+  const plan = await planVolume(archive, settings, services, signal);
   requireTools(plan.tools, services.searchPath);
   const encrypted = encrypt || kmsKeyArn !== null || plan.before?.encrypted === true;
   const sizeGiB = sizeFor(plan, target);
@@ -120,8 +123,25 @@ export async function planNewVolume(
   return { plan, sizeGiB, encrypted, simplified };
 }
 
-export const objectsOf = ({ fills }: VolumePlan): ArchivedObject[] =>
-  fills.flatMap(({ content }) => (content.how === 'swap' ? [] : [content.object]));
+/** A data object that is read for a new volume. */
+interface VolumeObject {
+  object: ArchivedObject;
+  /** The snapshot that stored it. */
+  snapshotId: string;
+  /** Stored bytes that are read of a pack; `null` for another object. */
+  packBytes: number | null;
+}
+
+export const plannedObjects = ({ fills }: VolumePlan, snapshotId: string): VolumeObject[] =>
+  fills.flatMap(({ content }): VolumeObject[] => {
+    if (content.how === 'swap') return [];
+    if (content.how !== 'point') return [{ object: content.object, snapshotId, packBytes: null }];
+    return content.packs.map((needed) => ({
+      object: packAsObject(needed, content.opened.point),
+      snapshotId: needed.list.snapshot,
+      packBytes: lengthOf(packStream(needed).extents),
+    }));
+  });
 
 /** @throws SnapError `USAGE` if the requested size is too small. */
 function sizeFor(plan: VolumePlan, { sizeGiB }: VolumeTarget): number {

@@ -85,7 +85,7 @@ function planOf(disk: object, objects = [object(1, {}), object(2, { layout: 'ima
   const archived = objects.map((facts) => ({ ...facts, facts })) as unknown as Archive['objects'];
   const manifest = { key: 'k', etag: 'e', content };
   const archive = { snapshotId: 'snap-1', manifest, point: null, objects: archived };
-  return planVolume(archive, null, {} as Services, AbortSignal.timeout(1000));
+  return planVolume(archive, { sessionKey: null, downloadStreams: 1 }, {} as Services, AbortSignal.timeout(1000));
 }
 
 test('each partition gets its content; a missing boot gap is reported', async () => {
