@@ -130,6 +130,7 @@ test('the ratio of tars counts files, that of images counts written blocks; volu
     { ...assumptions, compression: 0 },
     {
       ...{ compression: 0, compressionIs: 'measured', reading: 'direct', keepMonths: 12 },
+      change: { percent: 5, is: 'assumed' },
       measuredOn: { bucket: BUCKET, prefix: '', archives: 2 },
     },
   );

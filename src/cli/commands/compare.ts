@@ -66,7 +66,7 @@ const volumeOptions = (): Option[] => [
     .default(1),
   new Option(
     '--base-every <number>',
-    'incremental archives of a chain including its full base, 1 to 10000 (default: chosen by size and age)',
+    'incremental archives with all blocks of every <number>th snapshot, 1 to 10000 (default: decided by size and age)',
   ).argParser(wholeNumber(1, 10_000)),
   new Option(
     '--ratio <number>',

@@ -167,15 +167,19 @@ test('the comparison has as many bases as the simulation', () => {
 });
 
 test('the bounds contain what is stored if the full sizes are not known', () => {
-  const step = fc.record({ full: fc.integer({ min: 1, max: 100 }), added: fc.integer({ min: 0, max: 100 }) });
+  const step = fc.record({
+    full: fc.integer({ min: 1, max: 100 }),
+    added: fc.integer({ min: 0, max: 100 }),
+    isReported: fc.boolean(),
+  });
   fc.assert(
     fc.property(fc.array(step, { minLength: 2, maxLength: 40 }), (steps) => {
-      const points = steps.map(({ full, added }) => ({ startedAt: null, full, added: Math.min(full, added) }));
+      const points = steps.map((one) => ({ ...one, startedAt: null, added: Math.min(one.full, one.added) }));
       const stored = total(generationsOf(points).map(({ gib }) => gib));
       const links = (isKnown: boolean) =>
-        points.map(({ full, added }, at) => ({
+        points.map(({ full, added, isReported }, at) => ({
           gib: at === 0 ? full : added,
-          full: isKnown ? exactly(full) : { min: at === 0 ? full : added, max: 100 },
+          full: isKnown || (isReported && at > 0) ? exactly(full) : { min: at === 0 ? full : added, max: 100 },
         }));
       const bounds = (isKnown: boolean) => {
         const lineage = { links: links(isKnown), foreign: 0, isChain: true };
