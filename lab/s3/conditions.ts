@@ -9,6 +9,7 @@ const failed = (condition: string): ServiceError =>
   });
 
 export function checkWriteConditions(exchange: Exchange): void {
+  if (exchange.behaviours.has('ignore-conditions')) return;
   const present = exchange.store.objects.current(exchange.bucketName, exchange.key);
   const noneMatch = header(exchange, 'if-none-match');
   const match = header(exchange, 'if-match');

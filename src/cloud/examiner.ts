@@ -1,4 +1,4 @@
-/** The checks that `doctor` makes in a cloud. They change nothing. */
+/** The checks that `doctor` makes in a cloud. They change nothing, and `removeObject` removes a probe. */
 import type { Call, NewVolume } from './ports.ts';
 
 /** An enabled lifecycle rule. */
@@ -46,5 +46,7 @@ export interface Examiner {
    * allowed, and because of the condition if it is. Only the first of these is thrown.
    */
   writeObject(key: string, call: Call): Promise<void>;
+  /** Removes an object, whatever it is. It succeeds if there is none. */
+  removeObject(key: string, call: Call): Promise<void>;
   bucketRules(call: Call): Promise<BucketRules>;
 }

@@ -53,6 +53,42 @@ async function goodNight(t: TestContext): Promise<{ lab: TestLab; snapshotId: st
   return { lab, snapshotId };
 }
 
+/** Other stores than S3 of AWS are tried, which `--endpoint-url` selects. */
+test('a store that ignores conditions of requests is a problem, and the probe object is always removed', async (t) => {
+  const { lab } = await goodNight(t);
+  const endpoint = ['--endpoint-url', lab.env['AWS_ENDPOINT_URL_S3'] ?? lab.env['AWS_ENDPOINT_URL'] ?? ''];
+  const conditions = async () => {
+    const { done, findings } = await examine(lab, endpoint);
+    assert.deepEqual(await keysIn(lab), []);
+    return { code: done.code, found: findings.find(({ check }) => check === 'conditional requests') };
+  };
+  const good = await conditions();
+  assert.deepEqual([good.code, good.found?.verdict], [0, 'ok'], good.found?.detail);
+  const ignoring = (operation: string) =>
+    lab.control.script({
+      service: 's3',
+      operation,
+      times: 9,
+      action: { kind: 'behaviour', name: 'ignore-conditions' },
+    });
+  for (const [operation, detail] of [
+    ['DeleteObject', /^the store ignores If-Match in DELETE: claims cannot keep two runs apart$/],
+    ['PutObject', /^the store ignores If-None-Match in PUT, ignores If-Match in PUT: /],
+  ] as const) {
+    await ignoring(operation);
+    const { code, found } = await conditions();
+    assert.deepEqual([code, found?.verdict], [1, 'problem']);
+    assert.match(found?.detail ?? '', detail);
+    assert.match(found?.hint ?? '', /use a store/);
+    await lab.control.clearFaults();
+  }
+  const refused = { kind: 'error', code: 'NotImplemented', status: 501 } as const;
+  await lab.control.script({ service: 's3', operation: 'HeadObject', times: 9, action: refused });
+  const { code, found } = await conditions();
+  assert.deepEqual([code, found?.verdict], [1, 'problem'], 'the probe is removed after a failure, too');
+  await lab.control.clearFaults();
+});
+
 test('doctor finds no problem in a good setup, and changes nothing', async (t) => {
   const { lab, snapshotId } = await goodNight(t);
   const before = (await writesIn(lab)).length;

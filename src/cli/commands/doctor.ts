@@ -62,7 +62,7 @@ const EXIT_STATUS = exitStatusHelp([], {
 });
 
 const DESCRIPTION = [
-  'Checks everything that a migration needs, and changes nothing: programs and their versions, root, filesystems that can be mounted,',
+  'Checks everything that a migration needs, and changes nothing (with --endpoint-url, writes and removes a probe object): programs and their versions, root, filesystems that can be mounted,',
   'gpg keys, the metadata service, volume limits, permissions (by dry runs), the clock, the region, versioning, object lock and',
   'lifecycle rules of the bucket, and what interrupted runs left behind. Exits with code 1 if a run would not work.',
 ].join(' ');
@@ -83,6 +83,7 @@ async function runDoctor(flags: DoctorFlags, context: CliContext): Promise<void>
     source: flags.source,
     volumeType: flags.volumeType,
     mountPoint: flags.mountPoint,
+    isOtherStore: flags.endpointUrl !== undefined,
   };
   await runOperation(flags, context, async (services, signal) => {
     const { doctor } = await import('../../operations/doctor/doctor.ts');

@@ -13,6 +13,7 @@ import { tryWrite } from './s3/try-write.ts';
 import {
   CreateTagsCommand,
   CreateVolumeCommand,
+  DeleteObjectCommand,
   type EC2Client,
   GetBucketLifecycleConfigurationCommand,
   GetBucketVersioningCommand,
@@ -44,6 +45,11 @@ export function awsExaminer(ec2: EC2Client, s3: S3Client, settings: StoreSetting
       calls.translateErrors(`write ${calls.at(key)}`, abortSignal, () =>
         tryWrite(s3, settings, { key, metadata: {}, tags: {} }, abortSignal),
       ),
+
+    removeObject: (key, { signal: abortSignal }) =>
+      calls.translateErrors(`remove ${calls.at(key)}`, abortSignal, async () => {
+        await s3.send(new DeleteObjectCommand({ ...bucket, Key: key }), { abortSignal });
+      }),
 
     bucketRules: ({ signal: abortSignal }) =>
       calls.translateHeadErrors(`inspect bucket ${settings.bucket}`, abortSignal, async () => {

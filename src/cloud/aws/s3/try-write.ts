@@ -1,7 +1,11 @@
-/** Tries a write under a condition that no object meets. It changes nothing, and shows whether writing is allowed. */
+/**
+ * Tries a write under a condition that no object meets. It changes nothing, and shows whether writing is allowed. Some
+ * stores ignore the condition: the empty object is then removed again.
+ */
+import { cleanupSignal } from '../../../lib/disposal.ts';
 import type { ObjectFacts } from '../../ports.ts';
 import { isAwsError } from '../errors.ts';
-import { PutObjectCommand, type S3Client } from '../sdk.ts';
+import { DeleteObjectCommand, PutObjectCommand, type S3Client } from '../sdk.ts';
 import { creationArguments, type StoreSettings } from './store-settings.ts';
 
 const EMPTY = Buffer.alloc(0);
@@ -9,7 +13,7 @@ const EMPTY = Buffer.alloc(0);
 /** No object has this ETag: it is not an MD5 that occurs in practice. */
 const NO_ETAG = '00000000000000000000000000000000';
 
-/** @throws the error of S3, except that about the condition. */
+/** @param facts with a key that no object has. @throws the error of S3, except that about the condition. */
 export async function tryWrite(
   client: S3Client,
   settings: StoreSettings,
@@ -27,5 +31,8 @@ export async function tryWrite(
     await client.send(command, { abortSignal });
   } catch (error) {
     if (!isAwsError(error, 'NoSuchKey', 'NotFound', 'PreconditionFailed')) throw error;
+    return;
   }
+  const { Bucket, Key, ExpectedBucketOwner } = command.input;
+  await client.send(new DeleteObjectCommand({ Bucket, Key, ExpectedBucketOwner }), { abortSignal: cleanupSignal() });
 }

@@ -11,4 +11,6 @@ export interface DoctorSettings {
   source: SourceChoice;
   volumeType: string;
   mountPoint: string;
+  /** Whether the bucket is in another store than S3 of AWS, whose conditional requests are tried. */
+  isOtherStore: boolean;
 }
