@@ -53,6 +53,8 @@ export interface PlannedExpiry {
   markedAt: string | null;
   /** When it may be removed; `null` if it is not marked, or is kept. */
   dueAt: string | null;
+  /** Until when Object Lock protects it according to its manifest, if that is in the future; otherwise `null`. */
+  lockedUntil: string | null;
   /** The points that stay and need packs of this archive, which are therefore not removed. */
   neededBy: string[];
   frees: FreedObjects;

@@ -4,8 +4,8 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { DeleteObjectCommand } from '@aws-sdk/client-s3';
-import { keyEnding, keysIn } from '../support/archives.ts';
-import { BUCKET, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
+import { enableObjectLock, keyEnding, keysIn } from '../support/archives.ts';
+import { BUCKET, labForTest, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
 import { archivedLineage, INCREMENTAL } from '../support/lineages/archived-lineage.ts';
 import { type LineageSnapshot, makeLineage } from '../support/lineages/lineage.ts';
 import { assertSameBytes } from '../support/same-bytes.ts';
@@ -263,6 +263,27 @@ test('a restore that waits for a thaw protects its archive until the pin expires
     (await keysIn(lab)).filter((key) => key.includes('/pins/')),
     [],
   );
+});
+
+test('an archive that Object Lock protects is kept until the lock has ended', async (t) => {
+  const lab = await labForTest(t);
+  await enableObjectLock(lab);
+  const [first] = idsOf(
+    await makeLineage(lab, [{ write: [0, 5] }, { write: [0, 5] }], { tags: { 'snap-to-s3': 'migrate' } }),
+  );
+  const locked = await runMigrate(lab, [...INCREMENTAL, '--lock-mode', 'governance', '--lock-days', '10']);
+  assert.equal(locked.code, 0, locked.stdout + locked.stderr);
+  const rules = ['--keep-last', '1'];
+  assert.deepEqual(await codesOf(lab, [...rules, '--yes']), [`expiry.marked ${first}`]);
+  await setClock(lab, 8);
+  const before = await keysOf(lab, first);
+  assert.deepEqual(await codesOf(lab, [...rules, '--yes']), [`expiry.deferred ${first}`]);
+  const text = await runCli(lab.env, ['expire', '--bucket', BUCKET, ...rules]);
+  assert.match(text.stdout, /locked until \d{4}-/);
+  assert.deepEqual(await keysOf(lab, first), before);
+  await setClock(lab, 41);
+  assert.deepEqual(await codesOf(lab, [...rules, '--yes']), [`expiry.removed ${first}`]);
+  assert.deepEqual(await keysOf(lab, first), []);
 });
 
 test('wrong flags are refused before anything is read', async (t) => {

@@ -12,6 +12,7 @@ import { VERSION } from '../../version.ts';
 import { requireManifest } from '../reading/bucket/origin.ts';
 import type { FoundArchive } from '../reading/bucket/scan-bucket.ts';
 import { archiveOf } from '../reading/find-archive.ts';
+import { whilePinned } from '../reading/while-pinned.ts';
 import { isPoint } from '../restore/point/plan-point.ts';
 import { LOCKING_TOOL } from '../shared/lock-file.ts';
 import { requireRoot, toolsForFiles } from '../shared/preflight.ts';
@@ -124,9 +125,12 @@ async function drillOne(found: FoundArchive, row: DrillRow, drilling: Drilling):
   try {
     const archive = await readArchive(found, services, signal);
     await requireManifest(archive, () => settings.withoutManifest, services, signal);
-    if (isPoint(archive)) await drillPoint(archive, row, drilling);
-    else await drillObjects(archive, row, drilling);
-    if (settings.withSnapshot) await compareWithSnapshot(archive, row, settings, services, signal);
+    const pins = { prefix: settings.prefix, thaw: settings.thaw ?? { days: 0 } };
+    await whilePinned(archive, pins, services, signal, async () => {
+      if (isPoint(archive)) await drillPoint(archive, row, drilling);
+      else await drillObjects(archive, row, drilling);
+      if (settings.withSnapshot) await compareWithSnapshot(archive, row, settings, services, signal);
+    });
     row.outcome = 'passed';
   } catch (error) {
     const { failure } = rootFailure(error);

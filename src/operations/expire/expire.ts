@@ -1,9 +1,9 @@
 /** The operation `expire`: removes archives that no rule keeps, in two steps with a period of grace between them. */
 
-import { noteOn, pricesIn } from '../../costs/prices.ts';
 import { EXIT, type ExitCode, SnapError } from '../../errors.ts';
 import type { PlannedExpiry } from '../../events.ts';
 import { failureOfOne } from '../../lib/failure-of-one.ts';
+import { bucketPrices } from '../shared/bucket-prices.ts';
 import type { Services } from '../shared/services.ts';
 import type { ExpireSettings } from '../shared/settings/expire.ts';
 import { storeClock } from '../shared/store-clock.ts';
@@ -34,7 +34,8 @@ interface Tally {
  */
 export async function expire(settings: ExpireSettings, services: Services, signal: AbortSignal): Promise<ExitCode> {
   const clock = await storeClock(services.store, signal);
-  const context: ExpiryContext = { settings, services, signal, clock };
+  const { prices, note } = await bucketPrices(services, signal);
+  const context: ExpiryContext = { settings, services, signal, clock, prices };
   const none = { kept: 0, expiring: 0, notJudged: 0, bytes: 0 };
   const tally: Tally = { ...none, dollarsMonth: [], earlyDollars: [], done: [], errors: [] };
   for await (const lineage of lineagesIn(settings, services, signal)) {
@@ -49,7 +50,7 @@ export async function expire(settings: ExpireSettings, services: Services, signa
     ...{ kept, expiring, notJudged, bytes, failed: tally.errors.length },
     dollarsMonth: sumOrNull(tally.dollarsMonth),
     earlyDollars: sumOrNull(tally.earlyDollars),
-    priceNote: noteOn(pricesIn(services.region), ['s3']),
+    priceNote: note,
   });
   if (tally.errors.length > 0) return verdictOf(tally.done, tally.errors);
   return expiring === 0 ? EXIT.nothingToDo : EXIT.ok;
@@ -99,9 +100,9 @@ function showPlan(plan: LineagePlan, tally: Tally, context: ExpiryContext): void
 function describe(
   volume: string,
   { archive, decision, reasons, neededBy, frees }: PlannedArchive,
-  { settings, services, clock }: ExpiryContext,
+  { settings, clock, prices }: ExpiryContext,
 ): PlannedExpiry {
-  const { id: snapshot, startTime, mark } = archive;
+  const { id: snapshot, startTime, mark, lockedUntil } = archive;
   return {
     snapshot,
     volume,
@@ -110,7 +111,8 @@ function describe(
     reasons: [...reasons],
     markedAt: mark?.markedAt ?? null,
     dueAt: decision === 'expire' && mark ? dueAfter(mark.markedAt, settings).toISOString() : null,
+    lockedUntil: lockedUntil !== null && lockedUntil > clock() ? lockedUntil.toISOString() : null,
     neededBy: [...neededBy],
-    frees: costsOf(frees, clock(), services.region),
+    frees: costsOf(frees, clock(), prices),
   };
 }

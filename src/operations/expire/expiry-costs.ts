@@ -1,6 +1,7 @@
 /** What the removal of objects saves and costs. */
 import type { ListedObject } from '../../cloud/ports.ts';
-import { DAYS_A_MONTH, MINIMUM_DAYS, pricesIn } from '../../costs/prices.ts';
+import type { RegionPrices } from '../../costs/price-types.ts';
+import { DAYS_A_MONTH, MINIMUM_DAYS } from '../../costs/prices.ts';
 import { sum } from '../../lib/sum.ts';
 import { GiB } from '../../lib/units.ts';
 
@@ -16,8 +17,7 @@ export interface ExpiryCosts {
 const DAY = 24 * 60 * 60 * 1000;
 
 /** @param at when the objects are removed, by the clock of the store. */
-export function costsOf(objects: readonly ListedObject[], at: Date, region: string): ExpiryCosts {
-  const { s3 } = pricesIn(region);
+export function costsOf(objects: readonly ListedObject[], at: Date, { s3 }: RegionPrices): ExpiryCosts {
   const months = objects.map(({ bytes, storageClass }) => {
     const price = s3[storageClass]?.gbMonth;
     return price === undefined ? null : (price * bytes) / GiB;

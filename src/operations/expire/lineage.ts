@@ -1,7 +1,9 @@
 /** Reads the archives of volumes, with their manifests. */
 import type { ExpiryMark } from '../../archive/expiry/mark.ts';
 import { attemptStem, parseGenerationKey } from '../../archive/key.ts';
-import type { PointFacts } from '../../archive/points/point-manifest.ts';
+import { lockInNote } from '../../archive/lock-note.ts';
+import { chainLock, type PointFacts } from '../../archive/points/point-manifest.ts';
+import type { ObjectLock } from '../../cloud/object-lock.ts';
 import type { ListedObject } from '../../cloud/ports.ts';
 import { sum } from '../../lib/sum.ts';
 import { type ArchiveState, statesOf } from '../reading/bucket/archive-state.ts';
@@ -19,6 +21,8 @@ export interface LineageArchive extends DatedArchive {
   /** The key and the ETag of the manifest; `null` if there is none, or if it cannot be read. */
   readonly manifest: { readonly key: string; readonly etag: string } | null;
   readonly mark: ExpiryMark | null;
+  /** Until when its objects are locked, according to the manifest; `null` if they were stored without a lock. */
+  readonly lockedUntil: Date | null;
   /** The key of the block list of the generation that the point stored; `null` if it stored none. */
   readonly generation: string | null;
   /** The keys of the block lists of all generations that the point uses. */
@@ -93,10 +97,14 @@ function factsOf(known: AnyManifest, { data, indexes }: FoundArchive): Facts {
   return {
     manifest: found && { key: found.key, etag: found.etag },
     mark: content?.expiry ?? null,
+    lockedUntil: lockOf(known)?.until ?? null,
     hasTag: (wanted) => tags?.has(wanted) ?? false,
     ...(point ? partsOfPoint(point.content.point, objects) : partsOfWhole(manifest, objects)),
   };
 }
+
+const lockOf = ({ manifest, point }: AnyManifest): ObjectLock | null =>
+  point ? chainLock(point.content.point.chain) : lockInNote(manifest?.content.lock);
 
 type Parts = Pick<Facts, 'generation' | 'uses' | 'own' | 'shared' | 'hasShared' | 'strays'>;
 

@@ -6,12 +6,17 @@ import type { ExpiryContext } from './expiry-context.ts';
 /** Maximum number of objects that are looked up at the same time. */
 const CONCURRENCY = 16;
 
-/** @returns until when the last of these objects is locked; `null` if none is. */
+/**
+ * S3 reports locks only to callers with `s3:GetObjectRetention`, so the lock in the manifest counts, too.
+ * @returns until when the last of these objects is locked; `null` if none is.
+ */
 export async function lockedUntil(
+  recorded: Date | null,
   objects: readonly ListedObject[],
   { services, signal, clock }: ExpiryContext,
 ): Promise<Date | null> {
-  let latest: Date | null = null;
+  if (objects.length === 0) return null;
+  let latest = recorded !== null && recorded > clock() ? recorded : null;
   await inParallel(objects, CONCURRENCY, signal, async ({ key }, working) => {
     const until = (await services.store.head(key, { signal: working }))?.lockedUntil ?? null;
     if (until !== null && until > clock() && (latest === null || until > latest)) latest = until;

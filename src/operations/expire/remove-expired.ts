@@ -35,10 +35,10 @@ async function removeArchive(
   confirm: () => void,
   context: ExpiryContext,
 ): Promise<void> {
-  const { services, clock } = context;
+  const { services, clock, prices } = context;
   const isLast = neededBy.length === 0;
   if (frees.length === 0 && !isLast) return;
-  const until = await lockedUntil(frees, context);
+  const until = await lockedUntil(archive.lockedUntil, frees, context);
   if (until !== null) {
     const reason = `Object Lock protects what remains of it until ${until.toISOString()}`;
     services.host.notify({ code: 'expiry.deferred', snapshot: archive.id, reason });
@@ -49,7 +49,7 @@ async function removeArchive(
     confirm();
     await services.store.removeIf(archive.manifest.key, archive.manifest.etag, { signal: context.signal });
   }
-  const costs = costsOf(frees, clock(), services.region);
+  const costs = costsOf(frees, clock(), prices);
   services.host.notify({ code: 'expiry.removed', snapshot: archive.id, ...costs, neededBy: [...neededBy] });
 }
 
@@ -83,7 +83,7 @@ async function removeStrays(
     const stem = attemptStem(old[0]?.key ?? '').replace(/[^.]*\.$/, '');
     const head = await services.store.head(`${stem}manifest.json`, { signal: running });
     if ((head?.etag ?? null) !== (manifest?.etag ?? null)) return;
-    if ((await lockedUntil(old, context)) !== null) return;
+    if ((await lockedUntil(null, old, context)) !== null) return;
     await removeObjects(old, () => claim.confirm(), { ...context, signal: running });
   });
 }

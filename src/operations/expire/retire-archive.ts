@@ -14,7 +14,7 @@ import type { PlannedArchive } from './plan-lineage.ts';
  */
 export async function retireArchive(planned: PlannedArchive, context: ExpiryContext): Promise<string | null> {
   const { archive, frees } = planned;
-  const until = await lockedUntil(frees, context);
+  const until = await lockedUntil(archive.lockedUntil, frees, context);
   if (until !== null) return `Object Lock protects it until ${until.toISOString()}`;
   const { services, settings, signal } = context;
   const { prefix, tagKey, claimLife: lifeSeconds } = settings;

@@ -23,7 +23,8 @@ const WORDS: Record<PlannedExpiry['decision'], string> = {
 
 /** The id of the snapshot precedes it. */
 function describePlanned({ volume, startTime, decision, ...rest }: PlannedExpiry): string {
-  const facts = [...rest.reasons, ...describeMark(decision, rest), ...describeGain(decision, rest)];
+  const lock = rest.lockedUntil === null ? [] : [`locked until ${day(rest.lockedUntil)}`];
+  const facts = [...rest.reasons, ...describeMark(decision, rest), ...lock, ...describeGain(decision, rest)];
   return `${volume}  ${startTime.slice(0, 16)}Z  ${WORDS[decision].padEnd(7)}  ${facts.join('; ')}`;
 }
 
