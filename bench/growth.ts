@@ -159,6 +159,8 @@ async function readPoints(stage: Stage, points: number): Promise<void> {
   const of = `, ${points} points of ${size.gib} GiB`;
   await time(stage, `list${of}`, ['list', '--bucket', bucket]);
   await time(stage, `list NEWEST${of}`, ['list', newest, '--bucket', bucket]);
+  const rule = ['--keep-monthly', '12'];
+  await time(stage, `expire --dry-run${of}`, ['expire', ...rule, '--dry-run', '--bucket', bucket]);
   for (const [name, id] of [
     ['newest', newest],
     ['oldest', oldest],

@@ -19,7 +19,7 @@ export const MEASURED_CODE: Record<string, readonly string[]> = {
     TRANSFER,
     'src/indexing/*.ts',
     'src/archive/{points/*,json-lines}.ts',
-    'src/operations/{list,reading/bucket,reading/point,restore/point}/*.ts',
+    'src/operations/{list,expire,reading/bucket,reading/point,restore/point}/*.ts',
     'src/operations/migrate/*.ts',
   ],
   incremental: [

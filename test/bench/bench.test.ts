@@ -39,6 +39,7 @@ const SMALLEST: Record<string, { argv: string[]; says: RegExp[] }> = {
       /list, 5 archives/,
       /migrate --all --dry-run, 3 snapshots/,
       /list NEWEST, 3 points of 1 GiB/,
+      /expire --dry-run, 3 points of 1 GiB/,
       /plan of a restore, oldest, 3 points of 1 GiB/,
     ],
   },
