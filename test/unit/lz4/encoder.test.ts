@@ -68,7 +68,7 @@ test('every block decodes to its input, and nothing is written beyond its space'
       const plain = build(parts);
       if (plain.length > 0) roundTrip(plain);
     }),
-    { numRuns: fullOr('random blocks', 20_000, 400) },
+    { numRuns: fullOr('random blocks', 20_000, 100) },
   );
 });
 

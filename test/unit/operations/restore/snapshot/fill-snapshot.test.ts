@@ -33,7 +33,7 @@ async function check({ kills, isEncrypted, ...sample }: Sample, isPlanned = true
 }
 
 test('any image, encrypted or not, killed after any blocks', async () => {
-  const numRuns = fullOr('random images', 200, 5);
+  const numRuns = fullOr('random images', 200, 3);
   await fc.assert(
     fc.asyncProperty(SAMPLES, (sample) => check(sample)),
     { numRuns, endOnFailure: true },
