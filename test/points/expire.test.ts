@@ -122,6 +122,19 @@ test('archives are marked, then removed after the period of grace; packs that a 
   const migrated = await runMigrate(lab, ['--snapshots', first, '--incremental', '--source', 'direct']);
   assert.match(migrated.stderr, /has expired/);
   assert.match((await runCli(lab.env, ['list', '--bucket', BUCKET])).stdout, /expired/);
+  const drill = await runCli(lab.env, [
+    'drill',
+    '--sample',
+    '9',
+    '--scratch',
+    lab.directory,
+    '--bucket',
+    BUCKET,
+    '--json',
+  ]);
+  assert.equal(drill.code, 0, drill.stdout + drill.stderr);
+  const [chosen] = recordsOf(drill).filter(({ code }) => code === 'drill.chosen');
+  assert.deepEqual(chosen?.['snapshots'], [points[2]?.snapshotId]);
 });
 
 test('when no point needs the packs of an expired one any more, everything of it is removed', async (t) => {

@@ -1,6 +1,7 @@
 /** Selects a random sample of archives. The same seed selects the same archives. */
 import { createHash } from 'node:crypto';
 import { claimFolder } from '../../archive/claim.ts';
+import { parseGenerationKey } from '../../archive/key.ts';
 import type { DrillReport } from '../../events.ts';
 import { isCopyVolume } from '../../lib/aws-names.ts';
 import { failureOfOne } from '../../lib/failure-of-one.ts';
@@ -50,10 +51,13 @@ export async function chooseSample(
   return { chosen: readable.lowest.map(({ found }) => found), population };
 }
 
-/** A point may have stored no packs itself, and cannot be read without its manifest. */
+/**
+ * A point may have stored no packs itself. Without its manifest, it cannot be read; one that has expired has no map any
+ * more.
+ */
 const isIncomplete = (found: FoundArchive, hasClaim: boolean, { withoutManifest }: DrillSettings): boolean =>
   isPointIn(found)
-    ? found.manifestKey === null
+    ? found.manifestKey === null || !found.indexes.some(({ key }) => parseGenerationKey(key)?.what === 'map')
     : found.data.length === 0 || (isUnfinished(found, hasClaim) && !withoutManifest);
 
 /** Copies have no volume in common, although EC2 shows the same id for all of them. */
