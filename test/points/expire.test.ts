@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { DeleteObjectCommand } from '@aws-sdk/client-s3';
-import { enableObjectLock, keyEnding, keysIn } from '../support/archives.ts';
+import { DeleteObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
+import { enableObjectLock, keyEnding, keysIn, putClaim } from '../support/archives.ts';
 import { BUCKET, labForTest, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
 import { archivedLineage, INCREMENTAL } from '../support/lineages/archived-lineage.ts';
 import { type LineageSnapshot, makeLineage } from '../support/lineages/lineage.ts';
@@ -297,6 +297,50 @@ test('an archive that Object Lock protects is kept until the lock has ended', as
   await setClock(lab, 41);
   assert.deepEqual(await codesOf(lab, [...rules, '--yes']), [`expiry.removed ${first}`]);
   assert.deepEqual(await keysOf(lab, first), []);
+});
+
+test('a run that was killed before it read the pins does not cost a restore its archive', async (t) => {
+  const { lab, points } = await archivedLineage(t, ['--storage-class', 'DEEP_ARCHIVE']);
+  const [first, second] = idsOf(points);
+  await markAndWait(lab, ['--keep-last', '1']);
+  const file = join(lab.directory, 'disk');
+  const restore = ['restore', second, '--bucket', BUCKET, '--to-file', file, '--yes'];
+  assert.equal((await runCli(lab.env, restore)).code, 13);
+  for (const id of [first, second]) await declareExpired(lab, id);
+  const codes = await codesOf(lab, ['--keep-last', '1', '--yes']);
+  assert.deepEqual(codes, [`expiry.deferred ${second}`, `expiry.removed ${first}`]);
+  assert.match((await runCli(lab.env, ['list', '--bucket', BUCKET])).stdout, RegExp(`${second} .*expiring`));
+  await setClock(lab, 10.5);
+  const done = await runCli(lab.env, restore);
+  assert.equal(done.code, 0, done.stdout + done.stderr);
+  await assertSameBytes(file, points[1]?.image ?? '');
+});
+
+/** Writes what a run writes before it reads the pins. */
+async function declareExpired(lab: TestLab, id: string): Promise<void> {
+  const key = await keyEnding(lab, `${id}.manifest.json`);
+  const content = JSON.parse((await bytesOf(lab, key)).toString());
+  const expiry = { ...content.expiry, state: 'expired' };
+  await replaceObject(lab, key, Buffer.from(JSON.stringify({ ...content, expiry })));
+}
+
+test('what killed runs have left beside the archives is removed', async (t) => {
+  const { lab, points } = await archivedLineage(t);
+  const [first] = idsOf(points);
+  const volume = points[0]?.volumeId ?? '';
+  const dead = { command: 'expire', holder: null, volume };
+  for (const snapshot of [first, volume]) await putClaim(lab, { ...dead, snapshot });
+  const pin = `.snap-to-s3/pins/${first}.0badcafe.json`;
+  const body = JSON.stringify({ format: 1, snapshot: first, lifeSeconds: 3600, renewal: 1 });
+  await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: pin, Body: body }));
+  const left = async () => (await keysIn(lab)).filter((key) => key.startsWith('.snap-to-s3/'));
+  assert.deepEqual(await codesOf(lab, ['--keep-last', '3']), []);
+  assert.equal((await left()).length, 3);
+  await codesOf(lab, ['--keep-last', '3', '--yes']);
+  assert.deepEqual(await left(), [pin]);
+  await setClock(lab, 1);
+  await codesOf(lab, ['--keep-last', '3', '--yes']);
+  assert.deepEqual(await left(), []);
 });
 
 test('wrong flags are refused before anything is read', async (t) => {

@@ -3,9 +3,9 @@ import { holdingClaim } from '../sharing/claimed-work.ts';
 import { changeMark } from './change-mark.ts';
 import { dueAfter, type ExpiryContext } from './expiry-context.ts';
 import { readLineage } from './lineage.ts';
-import { type PlannedArchive, planForNow, planLineage } from './plan-lineage.ts';
+import { isIntact, type LineagePlan, type PlannedArchive, planForNow, planLineage } from './plan-lineage.ts';
 import { removeExpired } from './remove-expired.ts';
-import { retireArchive } from './retire-archive.ts';
+import { retireArchive, takeBackIfPinned } from './retire-archive.ts';
 
 /**
  * Only archives that were marked long enough ago, by the clock of the store, are removed. What they stored is removed only
@@ -23,12 +23,20 @@ export async function expireLineage(volumeId: string, context: ExpiryContext): P
     if (plan.obstacle !== null) return;
     for (const planned of plan.archives) {
       confirm();
-      await advance(planned, work);
+      await (planned.decision === 'expired' ? protect(planned, plan, work) : advance(planned, work));
     }
     confirm();
     const now = planForNow(await readLineage(volumeId, settings, services, running), settings.keep);
     await removeExpired(now, confirm, work);
   });
+}
+
+/** A run that was killed may have declared an archive expired without having read the pins. */
+async function protect({ archive }: PlannedArchive, plan: LineagePlan, context: ExpiryContext): Promise<void> {
+  const archives = plan.archives.map((planned) => planned.archive);
+  if (!isIntact(archive, archives)) return;
+  const reason = await takeBackIfPinned(archive, context);
+  if (reason !== null) context.services.host.notify({ code: 'expiry.deferred', snapshot: archive.id, reason });
 }
 
 /** Takes an archive one step further: it is marked, its mark is removed, or it expires. */

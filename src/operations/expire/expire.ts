@@ -13,6 +13,7 @@ import { dueAfter, type ExpiryContext } from './expiry-context.ts';
 import { costsOf, sumOrNull } from './expiry-costs.ts';
 import { lineagesIn } from './lineage.ts';
 import { type LineagePlan, type PlannedArchive, planLineage } from './plan-lineage.ts';
+import { sweepClaims } from './sweep-claims.ts';
 
 interface Tally {
   kept: number;
@@ -43,6 +44,7 @@ export async function expire(settings: ExpireSettings, services: Services, signa
     showPlan(plan, tally, context);
     if (settings.remove && isWork(plan)) await carryOut(plan, tally, context);
   }
+  if (settings.remove) await sweepClaims(context);
   const { kept, expiring, notJudged, bytes } = tally;
   services.host.notify({
     code: 'expire.finished',

@@ -33,6 +33,8 @@ export interface LineageArchive extends DatedArchive {
   readonly shared: readonly ListedObject[];
   /** Whether these are all there, with their lengths. */
   readonly hasShared: boolean;
+  /** Whether none of the objects that the manifest names was removed. */
+  readonly isWhole: boolean;
   /** Objects of attempts to store the point that were interrupted. */
   readonly strays: readonly ListedObject[];
 }
@@ -106,20 +108,23 @@ function factsOf(known: AnyManifest, { data, indexes }: FoundArchive): Facts {
 const lockOf = ({ manifest, point }: AnyManifest): ObjectLock | null =>
   point ? chainLock(point.content.point.chain) : lockInNote(manifest?.content.lock);
 
-type Parts = Pick<Facts, 'generation' | 'uses' | 'own' | 'shared' | 'hasShared' | 'strays'>;
+type Parts = Pick<Facts, 'generation' | 'uses' | 'own' | 'shared' | 'hasShared' | 'isWhole' | 'strays'>;
 
 function partsOfPoint({ map, own, generations }: PointFacts, objects: readonly ListedObject[]): Parts {
   const isMap = ({ key }: ListedObject) => parseGenerationKey(key)?.what === 'map';
   const ofAttempt = ({ key }: ListedObject) => attemptStem(key) === attemptStem(map.key);
   const shared = objects.filter((object) => ofAttempt(object) && !isMap(object));
+  const maps = objects.filter((object) => ofAttempt(object) && isMap(object));
+  const hasShared =
+    shared.length === own.packs + (own.list ? 1 : 0) &&
+    sum(shared.map(({ bytes }) => bytes)) === own.storedBytes + (own.list?.bytes ?? 0);
   return {
     generation: own.list?.key ?? null,
     uses: generations.map(({ blocks }) => blocks.key),
-    own: objects.filter((object) => ofAttempt(object) && isMap(object)),
+    own: maps,
     shared,
-    hasShared:
-      shared.length === own.packs + (own.list ? 1 : 0) &&
-      sum(shared.map(({ bytes }) => bytes)) === own.storedBytes + (own.list?.bytes ?? 0),
+    hasShared,
+    isWhole: hasShared && maps.length > 0,
     strays: objects.filter((object) => !ofAttempt(object) && parseGenerationKey(object.key) !== null),
   };
 }
@@ -127,12 +132,14 @@ function partsOfPoint({ map, own, generations }: PointFacts, objects: readonly L
 /** Objects that the manifest does not name are left alone, except for packs, which only points have. */
 function partsOfWhole(manifest: AnyManifest['manifest'], objects: readonly ListedObject[]): Parts {
   const named = new Set(manifest?.content.objects.flatMap(({ key, index }) => (index ? [key, index.key] : [key])));
+  const own = objects.filter(({ key }) => named.has(key));
   return {
     generation: null,
     uses: [],
-    own: objects.filter(({ key }) => named.has(key)),
+    own,
     shared: [],
     hasShared: true,
+    isWhole: own.length === named.size,
     strays: objects.filter(({ key }) => parseGenerationKey(key) !== null),
   };
 }

@@ -76,18 +76,21 @@ function judge(volumeId: string, archives: readonly LineageArchive[], rules: Kee
  * An archive that cannot be restored must not count, because a rule would then keep it instead of an intact one.
  * @returns why the rules do not apply to the archive, as a clause; `null` if they do.
  */
-function problemOf(
-  { state, uses }: LineageArchive,
-  volumeId: string,
-  archives: readonly LineageArchive[],
-): string | null {
+function problemOf(archive: LineageArchive, volumeId: string, archives: readonly LineageArchive[]): string | null {
+  const { state } = archive;
   if (isCopyVolume(volumeId)) return COPIED;
   if (state !== 'complete' && state !== 'expiring') return `the archive is ${state}`;
-  const lost = uses.find((key) => !archives.some(({ generation, hasShared }) => generation === key && hasShared));
-  return lost === undefined
-    ? null
-    : `it needs packs of ${parseGenerationKey(lost)?.snapshotId}, which are not complete`;
+  const lost = lostBy(archive, archives);
+  return lost === null ? null : `it needs packs of ${parseGenerationKey(lost)?.snapshotId}, which are not complete`;
 }
+
+/** @returns the key of the block list of a generation that the archive uses and that is not complete; `null` if all are. */
+const lostBy = ({ uses }: LineageArchive, archives: readonly LineageArchive[]): string | null =>
+  uses.find((key) => !archives.some(({ generation, hasShared }) => generation === key && hasShared)) ?? null;
+
+/** Whether the archive could be restored, as far as a listing shows, if it had not been declared expired. */
+export const isIntact = (archive: LineageArchive, archives: readonly LineageArchive[]): boolean =>
+  archive.isWhole && lostBy(archive, archives) === null;
 
 const COPIED = 'EC2 does not show the volume of a copied snapshot';
 

@@ -4,6 +4,7 @@ import { holdingClaim } from '../sharing/claimed-work.ts';
 import { pinnedSnapshots } from '../sharing/pins.ts';
 import { changeMark } from './change-mark.ts';
 import type { ExpiryContext } from './expiry-context.ts';
+import type { LineageArchive } from './lineage.ts';
 import { lockedUntil } from './locked-objects.ts';
 import type { PlannedArchive } from './plan-lineage.ts';
 
@@ -44,5 +45,21 @@ async function markAsExpired({ archive }: PlannedArchive, context: ExpiryContext
   const { settings, services, signal } = context;
   if (!(await pinnedSnapshots(settings.prefix, services.store, signal)).has(archive.id)) return null;
   await changeMark(archive, mark, expired, context);
-  return 'it is being restored';
+  return BEING_RESTORED;
+}
+
+const BEING_RESTORED = 'it is being restored';
+
+/**
+ * Takes the mark of an archive back if it is being restored. The run that declared it expired was killed before it had read
+ * the pins.
+ * @param archive which was declared expired, and of which nothing was removed yet.
+ * @returns why it is not removed, as a clause; `null` if it may be removed.
+ */
+export async function takeBackIfPinned(archive: LineageArchive, context: ExpiryContext): Promise<string | null> {
+  const { id, mark } = archive;
+  const { settings, services, signal } = context;
+  if (mark === null || !(await pinnedSnapshots(settings.prefix, services.store, signal)).has(id)) return null;
+  await changeMark(archive, { ...mark, state: 'expiring' }, mark, context);
+  return BEING_RESTORED;
 }
