@@ -83,7 +83,8 @@ async function assertStillThere(
   { store }: Pick<Services, 'store'>,
   signal: AbortSignal,
 ): Promise<void> {
-  const key = (manifest ?? point)?.key ?? '';
+  const { key = '', etag = '' } = manifest ?? point ?? {};
+  if ((await store.head(key, { signal }))?.etag === etag) return;
   const now = await readManifest(key, snapshotId, store, signal);
   assertNotExpired(now, snapshotId);
   if (now.manifest || now.point) return;
