@@ -51,10 +51,11 @@ const isFinal = ({ error }: RetryErrorInfo): boolean =>
 
 /**
  * Whether the service has accepted the signature, and only then refused. While the clock of this machine is wrong by four
- * minutes or more, the SDK would repeat every call that fails, because it corrects its offset with each response.
+ * minutes or more, the SDK would repeat every call that fails, because it corrects its offset with each response. An answer
+ * that stalls or is cut short has a status, too, but is not an error of the service (`$fault`).
  */
-const isAnswered = (error: { $metadata?: { httpStatusCode?: number } }): boolean =>
-  [404, 412].includes(error.$metadata?.httpStatusCode ?? 0);
+const isAnswered = (error: { $fault?: string; $metadata?: { httpStatusCode?: number } }): boolean =>
+  error.$fault === 'client' && [404, 412].includes(error.$metadata?.httpStatusCode ?? 0);
 
 /** A request that is damaged this many times is not damaged by accident. */
 const MAX_DAMAGED_ATTEMPTS = 5;

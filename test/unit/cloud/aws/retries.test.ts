@@ -55,10 +55,11 @@ test('requests damaged in transit are repeated a few times, and other refusals a
 
 test('a missing object is not asked for again because the clock of this machine is wrong', async () => {
   for (const httpStatusCode of [404, 412]) {
-    const error = Object.assign(errorWith({ name: 'NotFound' }), {
-      $metadata: { httpStatusCode, clockSkewCorrected: true },
-    });
+    const facts = { $metadata: { httpStatusCode, clockSkewCorrected: true } };
+    const error = Object.assign(errorWith({ name: 'NotFound' }), facts, { $fault: 'client' });
     assert.deepEqual(await attemptsAfter(error, 'TRANSIENT', 20), []);
+    const stalled = Object.assign(errorWith({ name: 'TimeoutError' }), facts);
+    assert.notDeepEqual(await attemptsAfter(stalled, 'TRANSIENT', 1), []);
   }
 });
 
