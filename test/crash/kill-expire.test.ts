@@ -9,7 +9,7 @@ import { INCREMENTAL } from '../support/lineages/archived-lineage.ts';
 import { type LineageSnapshot, makeLineage } from '../support/lineages/lineage.ts';
 import { type KillAt, runAndKill } from '../support/processes/killed-run.ts';
 import { assertSameBytes } from '../support/same-bytes.ts';
-import { FULL, named, seededRandom } from '../support/sampled.ts';
+import { fullOr, named, seededRandom } from '../support/sampled.ts';
 
 const STEPS = [{ write: [0, 1, 2] }, { write: [1, 5] }, { write: [0, 1, 2, 5] }, { write: [2] }, { write: [5] }];
 
@@ -87,7 +87,7 @@ async function assertExpired(lab: TestLab, points: readonly LineageSnapshot[]): 
 
 test('a run that expires archives is killed at each of its steps', async (t) => {
   for (const [name, at] of named(SAMPLED, MOMENTS)) await t.test(name, (inner) => killAndFinish(inner, at));
-  if (!FULL) return;
+  if (!fullOr('kills before every write, and at random times', true, false)) return;
   const { lab, points } = await dueLineage(t);
   await lab.control.clearCalls();
   const began = performance.now();

@@ -10,7 +10,7 @@ import { INCREMENTAL } from '../support/lineages/archived-lineage.ts';
 import { type LineageSnapshot, makeLineage } from '../support/lineages/lineage.ts';
 import { type KillAt, runAndKill } from '../support/processes/killed-run.ts';
 import { assertSameBytes } from '../support/same-bytes.ts';
-import { FULL, named, seededRandom } from '../support/sampled.ts';
+import { fullOr, named, seededRandom } from '../support/sampled.ts';
 
 const STEPS = [{ write: [0, 1, 2, 3, 2047] }, { write: [1, 12] }, { trim: [2], writeZeros: [3], write: [500] }];
 
@@ -85,7 +85,7 @@ async function killAndFinish(t: TestContext, at: KillAt): Promise<void> {
 
 test('a run that stores a lineage is killed at each of its steps', async (t) => {
   for (const [name, moment] of named(SAMPLED, MOMENTS)) await t.test(name, (inner) => killAndFinish(inner, moment()));
-  if (!FULL) return;
+  if (!fullOr('kills at every line and before every write, and at random times', true, false)) return;
   const { lines, milliseconds, puts } = await uninterrupted(t);
   const random = seededRandom();
   for (let skip = 0; skip < puts; skip++)

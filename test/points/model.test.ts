@@ -1,18 +1,18 @@
 /**
  * Random sequences of snapshots, runs of migrate, expire and restore, kills and damage, compared with a model. After each
- * step, every kept point is right; in the end, nothing else is left. With FULL, there are more than 2,000 steps.
+ * step, every kept point is right; in the end, nothing else is left. In full, there are more than 2,000 steps.
  */
 import { test } from 'node:test';
 import { labForTest } from '../support/lab.ts';
-import { FULL, seededRandom } from '../support/sampled.ts';
+import { fullOr, seededRandom } from '../support/sampled.ts';
 import { assertNothingElse } from './model/model.ts';
 import { chooseStep, finish, STEPS } from './model/steps.ts';
 import { checkWorld, makeWorld } from './model/world.ts';
 
 /** A seed that is given is run once. */
-const LABS = FULL && process.env['SNAP_TO_S3_SEED'] === undefined ? 42 : 1;
+const LABS = process.env['SNAP_TO_S3_SEED'] === undefined ? fullOr('labs of the model', 42, 1) : 1;
 
-const STEPS_OF_LAB = FULL ? 50 : 20;
+const STEPS_OF_LAB = fullOr('steps in each lab of the model', 50, 20);
 
 for (let lab = 1; lab <= LABS; lab++) {
   test(`${STEPS_OF_LAB} random steps over two volumes (${lab} of ${LABS})`, async (t) => {
