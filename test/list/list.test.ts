@@ -140,11 +140,15 @@ test('the text output, also without permission for EC2', async (t) => {
   );
   assert.doesNotMatch(text, /snapshot (exists|deleted)/);
   assert.match(text, /list: 1 archive, .* per month\n/);
-  const far = await runCli(lab.env, ['list', '--bucket', BUCKET, '--region', 'cn-north-1']);
-  assert.match(
-    far.stdout + far.stderr,
-    /per month \(prices of cn-north-1 are not known; those of us-east-1 are used\)\n/,
-  );
+  // The region of the bucket counts, not that of the snapshots.
+  const near = await runCli(lab.env, ['list', '--bucket', BUCKET, '--region', 'cn-north-1']);
+  assert.doesNotMatch(near.stdout + near.stderr, /prices of/);
+  await lab.control.addBucket('backups-far-away', { region: 'cn-north-1' });
+  const there = ['--bucket', 'backups-far-away'];
+  const stored = await runCli(lab.env, ['migrate', '--dd', '--source', 'direct', '--snapshots', snapshotId, ...there]);
+  assert.equal(stored.code, 0, stored.stderr);
+  const far = await runCli(lab.env, ['list', ...there]);
+  assert.match(far.stdout + far.stderr, /\(prices of cn-north-1 are not known; those of us-east-1 are used\)\n/);
 });
 
 test('a manifest in an archive class is reported, and the other archives are listed', async (t) => {
