@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { wholeSecond } from '../../src/lib/instant.ts';
 import { enableObjectLock, keysIn, locksIn, readManifest } from '../support/archives.ts';
 import { addSnapshotOf, addSnapshotOfImage } from '../support/disks.ts';
 import { tagsOf } from '../support/ec2-state.ts';
@@ -34,7 +35,7 @@ test('objects, indexes and the manifest of an archive are locked; claims and lat
   const lab = await labForTest(t);
   await enableObjectLock(lab);
   const { snapshotId } = await addSnapshotOf(lab);
-  const began = Date.now();
+  const began = wholeSecond(new Date()).getTime();
   const done = await runMigrate(lab, ['--all', ...LOCK]);
   assert.equal(done.code, 0, done.stderr);
   const { lock } = await readManifest(lab);
@@ -114,7 +115,7 @@ async function killInUpload(lab: TestLab): Promise<void> {
 test('an upload is resumed with the lock that it was begun with', async (t) => {
   const lab = await labForTest(t);
   await enableObjectLock(lab);
-  const began = Date.now();
+  const began = wholeSecond(new Date()).getTime();
   await killInUpload(lab);
   await lab.control.setClock(new Date(began + 2 * DAY));
   const resumed = await runMigrate(lab, [...DIRECT, ...LOCK]);
@@ -128,7 +129,7 @@ test('an upload is resumed with the lock that it was begun with', async (t) => {
 test('an upload whose lock would end too early is started again', async (t) => {
   const lab = await labForTest(t);
   await enableObjectLock(lab);
-  const began = Date.now();
+  const began = wholeSecond(new Date()).getTime();
   await killInUpload(lab);
   await lab.control.setClock(new Date(began + 8 * DAY));
   const done = await runMigrate(lab, [...DIRECT, ...LOCK]);

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { PutObjectRetentionCommand } from '@aws-sdk/client-s3';
 import type { PointManifest } from '../../src/archive/points/point-manifest.ts';
+import { wholeSecond } from '../../src/lib/instant.ts';
 import { enableObjectLock, keysIn, locksIn } from '../support/archives.ts';
 import { BUCKET, type Finished, labForTest, recordsOf, runCli, runMigrate, type TestLab } from '../support/lab.ts';
 import { makeLineage } from '../support/lineages/lineage.ts';
@@ -37,7 +38,7 @@ test('all objects of a chain have the same lock; claims have none', async (t) =>
   const lab = await labForTest(t);
   await enableObjectLock(lab);
   const [first, second] = await lineage(lab);
-  const began = Date.now();
+  const began = wholeSecond(new Date()).getTime();
   assert.deepEqual((await pointOf(lab, first, GOVERNANCE))[0], 'base');
   await lab.control.setClock(new Date(began + 29 * DAY));
   assert.deepEqual(await pointOf(lab, second, GOVERNANCE), ['changed-blocks', null]);
@@ -64,7 +65,7 @@ test('a chain begins again when its lock ends too early, and for another mode or
   const lab = await labForTest(t);
   await enableObjectLock(lab);
   const [first, second, third, fourth, fifth] = await lineage(lab);
-  const began = Date.now();
+  const began = wholeSecond(new Date()).getTime();
   await pointOf(lab, first, []);
   const [how, reason] = await pointOf(lab, second, GOVERNANCE);
   assert.deepEqual([how, reason], ['base', 'the objects of the chain are not locked']);
