@@ -1,6 +1,6 @@
 /** Marks and removes archives of one volume, under its claim. */
-import { holdingClaim } from '../sharing/claimed-work.ts';
 import { changeMark } from './change-mark.ts';
+import { underExpiryClaim } from './claim-for-expiry.ts';
 import { dueAfter, type ExpiryContext } from './expiry-context.ts';
 import { readLineage } from './lineage.ts';
 import { isIntact, type LineagePlan, type PlannedArchive, planForNow, planLineage } from './plan-lineage.ts';
@@ -13,20 +13,17 @@ import { retireArchive, takeBackIfPinned } from './retire-archive.ts';
  * @throws SnapError `CLAIMED` if another run expires archives of the volume; the errors of the store.
  */
 export async function expireLineage(volumeId: string, context: ExpiryContext): Promise<void> {
-  const { settings, services, signal } = context;
-  const { prefix, tagKey, claimLife: lifeSeconds } = settings;
-  const order = { snapshot: { id: volumeId, volumeId, tags: {} }, prefix, command: 'expire', tagKey, lifeSeconds };
-  await holdingClaim(order, services, signal, async (claim, running) => {
-    const work = { ...context, signal: running };
+  await underExpiryClaim({ id: volumeId, volumeId }, context, async (claim, work) => {
+    const { settings, services, signal } = work;
     const confirm = () => claim.confirm();
-    const plan = planLineage(await readLineage(volumeId, settings, services, running), settings.keep);
+    const plan = planLineage(await readLineage(volumeId, settings, services, signal), settings.keep);
     if (plan.obstacle !== null) return;
     for (const planned of plan.archives) {
       confirm();
       await (planned.decision === 'expired' ? protect(planned, plan, work) : advance(planned, work));
     }
     confirm();
-    const now = planForNow(await readLineage(volumeId, settings, services, running), settings.keep);
+    const now = planForNow(await readLineage(volumeId, settings, services, signal), settings.keep);
     await removeExpired(now, confirm, work);
   });
 }

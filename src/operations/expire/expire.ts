@@ -1,5 +1,4 @@
 /** The operation `expire`: removes archives that no rule keeps, in two steps with a period of grace between them. */
-
 import { EXIT, type ExitCode, SnapError } from '../../errors.ts';
 import type { PlannedExpiry } from '../../events.ts';
 import { failureOfOne } from '../../lib/failure-of-one.ts';

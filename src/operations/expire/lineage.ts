@@ -16,7 +16,7 @@ import type { DatedArchive } from './keep-rules.ts';
 
 /** An archive of a volume. Only what `expire` needs of its manifest is kept in memory. */
 export interface LineageArchive extends DatedArchive {
-  readonly startTime: Date;
+  readonly volumeId: string;
   readonly state: ArchiveState;
   /** The key and the ETag of the manifest; `null` if there is none, or if it cannot be read. */
   readonly manifest: { readonly key: string; readonly etag: string } | null;
@@ -81,6 +81,7 @@ async function lineageOf(archives: FoundArchive[], services: Services, signal: A
     volumeId: archives[0]?.volumeId ?? '',
     archives: judged.map(({ found, state, known }) => ({
       id: found.id,
+      volumeId: found.volumeId,
       startTime: found.startTime,
       state,
       ...factsOf(known, found),
@@ -88,7 +89,7 @@ async function lineageOf(archives: FoundArchive[], services: Services, signal: A
   };
 }
 
-type Facts = Omit<LineageArchive, 'id' | 'startTime' | 'state'>;
+type Facts = Omit<LineageArchive, 'id' | 'volumeId' | 'startTime' | 'state'>;
 
 function factsOf(known: AnyManifest, { data, indexes }: FoundArchive): Facts {
   const objects = [...data, ...indexes];

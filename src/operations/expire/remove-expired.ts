@@ -1,11 +1,11 @@
 /** Removes the objects of expired archives that no other archive needs. */
 import { claimKey } from '../../archive/claim.ts';
-import { attemptStem } from '../../archive/key.ts';
+import { attemptStem, manifestKey } from '../../archive/key.ts';
 import type { ListedObject } from '../../cloud/ports.ts';
 import { inParallel } from '../../lib/parallel.ts';
 import { ageIn } from '../shared/store-clock.ts';
-import { holdingClaim } from '../sharing/claimed-work.ts';
 import { findClaim } from '../sharing/claims.ts';
+import { underExpiryClaim } from './claim-for-expiry.ts';
 import type { ExpiryContext } from './expiry-context.ts';
 import { costsOf } from './expiry-costs.ts';
 import type { LineageArchive } from './lineage.ts';
@@ -68,22 +68,17 @@ async function removeObjects(
  * Removes what interrupted attempts have stored, unless a claim shows that a run may still need it: `clean` and the next
  * migration remove that.
  */
-async function removeStrays(
-  { id, manifest, strays }: LineageArchive,
-  used: ReadonlySet<string>,
-  context: ExpiryContext,
-): Promise<void> {
+async function removeStrays(archive: LineageArchive, used: ReadonlySet<string>, context: ExpiryContext): Promise<void> {
+  const { id, startTime, volumeId, manifest, strays } = archive;
   const { settings, services, signal, clock } = context;
-  const { prefix, tagKey, claimLife: lifeSeconds, grace } = settings;
+  const { prefix, grace } = settings;
   const old = strays.filter(({ key, modifiedAt }) => !used.has(attemptStem(key)) && ageIn(clock, modifiedAt) > grace);
   if (old.length === 0 || (await findClaim(claimKey(prefix, id), services.store, signal)) !== null) return;
-  const snapshot = { id, volumeId: '', tags: {} };
-  const order = { snapshot, prefix, command: 'expire', tagKey, lifeSeconds };
-  await holdingClaim(order, services, signal, async (claim, running) => {
-    const stem = attemptStem(old[0]?.key ?? '').replace(/[^.]*\.$/, '');
-    const head = await services.store.head(`${stem}manifest.json`, { signal: running });
+  await underExpiryClaim(archive, context, async (claim, work) => {
+    const key = manifestKey({ prefix, volumeId, startTime, snapshotId: id });
+    const head = await services.store.head(key, { signal: work.signal });
     if ((head?.etag ?? null) !== (manifest?.etag ?? null)) return;
-    if ((await lockedUntil(null, old, context)) !== null) return;
-    await removeObjects(old, () => claim.confirm(), { ...context, signal: running });
+    if ((await lockedUntil(null, old, work)) !== null) return;
+    await removeObjects(old, () => claim.confirm(), work);
   });
 }
