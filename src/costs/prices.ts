@@ -2,6 +2,7 @@
  * The prices of AWS for storage, requests and retrieval, by region. Amounts are in the currency of the prices; a GB is 2^30
  * bytes, as AWS bills it; prices of requests are per thousand.
  */
+import { GiB } from '../lib/units.ts';
 import { BUILT_IN } from './built-in-prices.ts';
 import type { PriceGroup, PriceSource, Prices, RegionPrices } from './price-types.ts';
 
@@ -20,6 +21,15 @@ export const ARCHIVE_OVERHEAD = { bytes: 32 * 1024, standardBytes: 8 * 1024 };
 
 export const HOURS_A_MONTH = 730;
 export const DAYS_A_MONTH = 365 / 12;
+
+/** @returns the monthly price of storing an object; `null` if the price of its storage class is not known. */
+export function storageMonth(
+  { bytes, storageClass }: { bytes: number; storageClass: string },
+  { s3 }: Pick<RegionPrices, 's3'>,
+): number | null {
+  const price = s3[storageClass]?.gbMonth;
+  return price === undefined ? null : (price * bytes) / GiB;
+}
 
 const FALLBACK = 'us-east-1';
 

@@ -2,6 +2,7 @@
 import { EXIT, type ExitCode, SnapError } from '../../errors.ts';
 import type { PlannedExpiry } from '../../events.ts';
 import { failureOfOne } from '../../lib/failure-of-one.ts';
+import { sumOrNull } from '../../lib/sum.ts';
 import { bucketPrices } from '../shared/bucket-prices.ts';
 import type { Services } from '../shared/services.ts';
 import type { ExpireSettings } from '../shared/settings/expire.ts';
@@ -9,7 +10,7 @@ import { storeClock } from '../shared/store-clock.ts';
 import { verdictOf } from '../sharing/run-each.ts';
 import { expireLineage } from './expire-lineage.ts';
 import { dueAfter, type ExpiryContext } from './expiry-context.ts';
-import { costsOf, sumOrNull } from './expiry-costs.ts';
+import { costsOf } from './expiry-costs.ts';
 import { lineagesIn } from './lineage.ts';
 import { type LineagePlan, type PlannedArchive, planLineage } from './plan-lineage.ts';
 import { sweepClaims } from './sweep-claims.ts';

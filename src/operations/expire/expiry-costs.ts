@@ -1,9 +1,8 @@
 /** What the removal of objects saves and costs. */
 import type { ListedObject } from '../../cloud/ports.ts';
 import type { RegionPrices } from '../../costs/price-types.ts';
-import { DAYS_A_MONTH, MINIMUM_DAYS } from '../../costs/prices.ts';
-import { sum } from '../../lib/sum.ts';
-import { GiB } from '../../lib/units.ts';
+import { DAYS_A_MONTH, MINIMUM_DAYS, storageMonth } from '../../costs/prices.ts';
+import { sum, sumOrNull } from '../../lib/sum.ts';
 
 export interface ExpiryCosts {
   readonly objects: number;
@@ -17,11 +16,8 @@ export interface ExpiryCosts {
 const DAY = 24 * 60 * 60 * 1000;
 
 /** @param at when the objects are removed, by the clock of the store. */
-export function costsOf(objects: readonly ListedObject[], at: Date, { s3 }: RegionPrices): ExpiryCosts {
-  const months = objects.map(({ bytes, storageClass }) => {
-    const price = s3[storageClass]?.gbMonth;
-    return price === undefined ? null : (price * bytes) / GiB;
-  });
+export function costsOf(objects: readonly ListedObject[], at: Date, prices: RegionPrices): ExpiryCosts {
+  const months = objects.map((object) => storageMonth(object, prices));
   const early = objects.map(({ storageClass, modifiedAt }, index) => {
     const days = (at.getTime() - modifiedAt.getTime()) / DAY;
     const month = months[index] ?? null;
@@ -30,6 +26,3 @@ export function costsOf(objects: readonly ListedObject[], at: Date, { s3 }: Regi
   const bytes = sum(objects.map((object) => object.bytes));
   return { objects: objects.length, bytes, dollarsMonth: sumOrNull(months), earlyDollars: sumOrNull(early) };
 }
-
-export const sumOrNull = (amounts: readonly (number | null)[]): number | null =>
-  amounts.includes(null) ? null : sum(amounts.map((amount) => amount ?? 0));

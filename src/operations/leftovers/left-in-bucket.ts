@@ -3,7 +3,8 @@ import { indexKey } from '../../archive/block-index.ts';
 import type { Claim, ClaimProgress } from '../../archive/claim.ts';
 import { manifestKey, parseAnyKey, parseGenerationKey, parseKey } from '../../archive/key.ts';
 import type { ListedObject, UnfinishedUpload } from '../../cloud/ports.ts';
-import { count, GiB } from '../../lib/units.ts';
+import { storageMonth } from '../../costs/prices.ts';
+import { count } from '../../lib/units.ts';
 import { isUnusableManifest, readManifest } from '../reading/find-archive.ts';
 import { ageIn } from '../shared/store-clock.ts';
 import type { Leftover, Survey, Trace } from './leftover.ts';
@@ -154,5 +155,5 @@ const leftObject = (object: ListedObject, use: Exclude<Use, 'named'>, survey: Su
   subject: { kind: 'object', object },
 });
 
-const monthly = (storageClass: string, bytes: number, { bucketPrices: { s3 } }: Survey): number =>
-  ((s3[storageClass]?.gbMonth ?? 0) * bytes) / GiB;
+const monthly = (storageClass: string, bytes: number, { bucketPrices }: Survey): number =>
+  storageMonth({ bytes, storageClass }, bucketPrices) ?? 0;

@@ -2,9 +2,10 @@
 import { claimFolder } from '../../archive/claim.ts';
 import { parseKey } from '../../archive/key.ts';
 import type { RegionPrices } from '../../costs/price-types.ts';
+import { storageMonth } from '../../costs/prices.ts';
 import { EXIT, type ExitCode } from '../../errors.ts';
 import type { ListedArchive } from '../../events.ts';
-import { GiB } from '../../lib/units.ts';
+import { sumOrNull } from '../../lib/sum.ts';
 import { type JudgedArchive, statesOf } from '../reading/bucket/archive-state.ts';
 import { keepTagged } from '../reading/bucket/archive-tags.ts';
 import { archivesIn, batches } from '../reading/bucket/scan-bucket.ts';
@@ -51,17 +52,13 @@ export async function list(settings: ListSettings, services: Services, signal: A
 function summary(
   { found, state, known }: JudgedArchive,
   snapshotExists: boolean | null,
-  { s3 }: RegionPrices,
+  prices: RegionPrices,
 ): ListedArchive {
   const { data } = found;
   const point = known.point?.content ?? null;
   // A point may store nothing but its map.
   const stored = point ? [...data, ...found.indexes] : data;
   const first = data[0] ? parseKey(data[0].key) : null;
-  const prices = data.map(({ storageClass, bytes }) => {
-    const price = s3[storageClass]?.gbMonth;
-    return price === undefined ? null : (price * bytes) / GiB;
-  });
   return {
     snapshot: found.id,
     volume: found.volumeId,
@@ -74,7 +71,7 @@ function summary(
     storedBytes: data.reduce((sum, { bytes }) => sum + bytes, 0) + found.smallBytes,
     storedAt: new Date(Math.max(0, ...stored.map(({ modifiedAt }) => modifiedAt.getTime()))).toISOString(),
     snapshotExists,
-    dollarsMonth: prices.includes(null) ? null : prices.reduce<number>((sum, price) => sum + (price ?? 0), 0),
+    dollarsMonth: sumOrNull(data.map((object) => storageMonth(object, prices))),
     point: point && summarizePoint(point),
   };
 }
