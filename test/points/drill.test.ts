@@ -1,33 +1,14 @@
 /** Drills of points read packs of every generation, and name a damaged pack and the points that need it. */
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { test } from 'node:test';
 import { CopyObjectCommand, DeleteObjectCommand } from '@aws-sdk/client-s3';
-import type { DrilledPack, DrillReport } from '../../src/events.ts';
+import type { DrilledPack } from '../../src/events.ts';
 import { keyEnding, keysIn } from '../support/archives.ts';
 import { addKey, gpgHome } from '../support/gpg.ts';
-import { BUCKET, type RunOptions, recordsOf, runCli, type TestLab } from '../support/lab.ts';
+import { BUCKET, recordsOf, type TestLab } from '../support/lab.ts';
 import { archivedLineage } from '../support/lineages/archived-lineage.ts';
+import { runDrill } from '../support/processes/run-drill.ts';
 import { bytesOf, replaceObject } from '../support/tamper.ts';
-
-async function drill(lab: TestLab, argv: readonly string[], options: RunOptions = {}) {
-  const [scratch, report, html] = ['scratch', 'drill.json', 'drill.html'].map((name) => join(lab.directory, name)) as [
-    string,
-    string,
-    string,
-  ];
-  mkdirSync(scratch, { recursive: true });
-  const common = ['drill', '--bucket', BUCKET, '--scratch', scratch, '--report', report, '--html', html];
-  const done = await runCli(lab.env, [...common, ...argv], options);
-  assert.deepEqual(readdirSync(scratch), [], 'nothing is left of what was restored');
-  return {
-    ...done,
-    said: done.stdout + done.stderr,
-    report: JSON.parse(readFileSync(report, 'utf8')) as DrillReport,
-    html: readFileSync(html, 'utf8'),
-  };
-}
 
 const packOf = async (lab: TestLab, snapshotId: string | undefined): Promise<string> =>
   (await keysIn(lab)).find((key) => key.includes(snapshotId ?? '-') && key.includes('.pack.')) ?? '';
@@ -39,7 +20,7 @@ test('the newest point is drilled with packs of every generation, whichever poin
   const { lab, points } = await archivedLineage(t);
   const [first, second, third] = points.map(({ snapshotId }) => snapshotId);
   for (const seed of ['1', '2', '3']) {
-    const done = await drill(lab, ['--seed', seed]);
+    const done = await runDrill(lab, ['--seed', seed]);
     assert.equal(done.code, 0, done.said);
     assert.deepEqual(done.report.population, { found: 3, incomplete: 0, incremental: 3, archived: 0 });
     const [row, ...others] = done.report.archives;
@@ -60,10 +41,10 @@ test('the newest point is drilled with packs of every generation, whichever poin
     assert.match(done.stdout, RegExp(`1 pack of ${second}: 3 blocks, 1.5\\d MiB read`));
     assert.match(done.html, RegExp(`pack.0001.lz4 of ${second}: 3 blocks`));
   }
-  const all = await drill(lab, ['--sample', '9']);
+  const all = await runDrill(lab, ['--sample', '9']);
   assert.equal(all.code, 0, all.said);
   assert.deepEqual(all.report.archives.map(({ snapshot }) => snapshot).sort(), [first, second, third].sort());
-  const old = await drill(lab, ['--snapshots', second ?? '']);
+  const old = await runDrill(lab, ['--snapshots', second ?? '']);
   assert.deepEqual(blocksRead(old.report.archives[0]?.packs), [
     [first, 6],
     [second, 3],
@@ -77,7 +58,7 @@ test('a damaged pack fails the drill, which names the pack and the points that n
   const body = await bytesOf(lab, pack);
   body[200_000] = (body[200_000] ?? 0) ^ 1;
   await replaceObject(lab, pack, body);
-  const done = await drill(lab, ['--sample', '9']);
+  const done = await runDrill(lab, ['--sample', '9']);
   assert.equal(done.code, 12, done.said);
   const rows = new Map(done.report.archives.map((row) => [row.snapshot, row]));
   assert.equal(rows.get(first ?? '')?.outcome, 'passed');
@@ -94,7 +75,7 @@ test('a damaged pack fails the drill, which names the pack and the points that n
   await lab.s3.send(new DeleteObjectCommand({ Bucket: BUCKET, Key: pack }));
   await lab.s3.send(new DeleteObjectCommand({ Bucket: BUCKET, Key: await keyEnding(lab, `${second}.manifest.json`) }));
   await replaceObject(lab, await keyEnding(lab, `${first}.manifest.json`), Buffer.from('no manifest'));
-  const missing = await drill(lab, []);
+  const missing = await runDrill(lab, []);
   assert.equal(missing.code, 12, missing.said);
   const [row] = missing.report.archives;
   assert.deepEqual([row?.snapshot, missing.report.population.incomplete], [third, 1]);
@@ -110,24 +91,24 @@ test('points are left out, and counted, while packs that they need must be thawe
   const CopySource = `${BUCKET}/${encodeURIComponent(Key)}`;
   await lab.s3.send(new CopyObjectCommand({ Bucket: BUCKET, Key, CopySource, StorageClass: 'DEEP_ARCHIVE' }));
   const ids = ['--sample', '9', '--snapshots'];
-  const cold = await drill(lab, [...ids, second ?? '', third ?? '']);
+  const cold = await runDrill(lab, [...ids, second ?? '', third ?? '']);
   assert.equal(cold.code, 10, cold.said);
   assert.deepEqual(cold.report.population, { found: 2, incomplete: 0, incremental: 2, archived: 2 });
   const calls = await lab.control.calls();
   assert.ok(!calls.some(({ operation }) => operation === 'RestoreObject'));
-  const other = await drill(lab, ['--sample', '9']);
+  const other = await runDrill(lab, ['--sample', '9']);
   assert.deepEqual(
     other.report.archives.map(({ snapshot, outcome }) => [snapshot, outcome]),
     [[first, 'passed']],
     other.said,
   );
   await lab.control.setDelays({ restore: 500 });
-  const thawed = await drill(lab, ['--thaw', '--yes', '--wait', '--json']);
+  const thawed = await runDrill(lab, ['--thaw', '--yes', '--wait', '--json']);
   assert.equal(thawed.code, 0, thawed.said);
   assert.deepEqual(thawed.report.archives[0]?.snapshot, third);
   const requested = recordsOf(thawed).flatMap(({ code, key }) => (code === 'thaw.requested' ? [key] : []));
   assert.deepEqual(requested, [Key]);
-  const again = await drill(lab, [...ids, second ?? '']);
+  const again = await runDrill(lab, [...ids, second ?? '']);
   assert.deepEqual([again.code, again.report.population.archived], [0, 0], again.said);
 });
 
@@ -137,12 +118,12 @@ test('encrypted points with and without their key, and the comparison with the s
   const flags = ['--compression', 'zstd', '--gpg-recipient', 'ops@example.com'];
   const { lab, points } = await archivedLineage(t, flags, { env: { GNUPGHOME } }, { encrypted: true });
   for (const source of ['direct', 'volume']) {
-    const done = await drill(lab, ['--with-snapshot', '--source', source], { env: { GNUPGHOME } });
+    const done = await runDrill(lab, ['--with-snapshot', '--source', source], { env: { GNUPGHOME } });
     assert.equal(done.code, 0, done.said);
     assert.equal(done.report.archives[0]?.snapshot, points.at(-1)?.snapshotId);
     assert.deepEqual(done.report.archives[0]?.comparedWith, ['block-lists', 'snapshot']);
   }
-  const locked = await drill(lab, [], { env: { GNUPGHOME: empty } });
+  const locked = await runDrill(lab, [], { env: { GNUPGHOME: empty } });
   assert.equal(locked.code, 2, locked.said);
   assert.equal(locked.report.verdict, 'failed');
 });

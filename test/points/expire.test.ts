@@ -137,8 +137,8 @@ test('archives are marked, then removed after the period of grace; packs that a 
   assert.deepEqual(chosen?.['snapshots'], [points[2]?.snapshotId]);
 });
 
-test('when no point needs the packs of an expired one any more, everything of it is removed', async (t) => {
-  const { lab, points } = await archivedLineage(t);
+/** Archives one more snapshot of the volume as a base. */
+async function addBase(lab: TestLab, points: readonly LineageSnapshot[]): Promise<LineageSnapshot[]> {
   const more = await makeLineage(lab, [{ write: [7] }], {
     volumeId: points[0]?.volumeId ?? '',
     startTime: '2026-02-01T00:00:00Z',
@@ -146,6 +146,12 @@ test('when no point needs the packs of an expired one any more, everything of it
   });
   const done = await runMigrate(lab, [...INCREMENTAL, '--base-every', '1']);
   assert.equal(done.code, 0, done.stdout + done.stderr);
+  return more;
+}
+
+test('when no point needs the packs of an expired one any more, everything of it is removed', async (t) => {
+  const { lab, points } = await archivedLineage(t);
+  const more = await addBase(lab, points);
   await markAndWait(lab, ['--keep-last', '1']);
   await codesOf(lab, ['--keep-last', '1', '--yes']);
   for (const { snapshotId } of points) assert.deepEqual(await keysOf(lab, snapshotId), []);
@@ -161,13 +167,7 @@ test('a point that is marked keeps the packs that it needs until it has expired 
   const [first, second] = idsOf(points);
   assert.deepEqual(await codesOf(lab, ['--keep-last', '2', '--yes']), [`expiry.marked ${first}`]);
   await setClock(lab, 5);
-  const more = await makeLineage(lab, [{ write: [7] }], {
-    volumeId: points[0]?.volumeId ?? '',
-    startTime: '2026-02-01T00:00:00Z',
-    tags: { 'snap-to-s3': 'migrate' },
-  });
-  const done = await runMigrate(lab, [...INCREMENTAL, '--base-every', '1']);
-  assert.equal(done.code, 0, done.stdout + done.stderr);
+  const more = await addBase(lab, points);
   assert.equal((await codesOf(lab, ['--keep-last', '1', '--yes'])).length, 2);
   await setClock(lab, 8);
   assert.deepEqual(await codesOf(lab, ['--keep-last', '1', '--yes']), [`expiry.removed ${first}`]);
@@ -341,6 +341,24 @@ test('what killed runs have left beside the archives is removed', async (t) => {
   await setClock(lab, 1);
   await codesOf(lab, ['--keep-last', '3', '--yes']);
   assert.deepEqual(await left(), []);
+});
+
+test('packs that an interrupted attempt has left are removed after the period of grace', async (t) => {
+  const { lab, points } = await archivedLineage(t);
+  const [first] = idsOf(points);
+  const pack = (await keysIn(lab)).find((key) => key.includes(first) && key.includes('.pack.')) ?? '';
+  const stray = pack.replace(/\.[0-9a-f]{8}\.pack/, '.0badcafe.pack');
+  await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: stray, Body: 'left' }));
+  const before = await keysIn(lab);
+  assert.deepEqual(await codesOf(lab, ['--keep-last', '3', '--yes']), []);
+  assert.deepEqual(await keysIn(lab), before);
+  await setClock(lab, 8);
+  await codesOf(lab, ['--keep-last', '3', '--yes']);
+  assert.deepEqual(
+    await keysIn(lab),
+    before.filter((key) => key !== stray),
+  );
+  for (const point of points) await assertRestored(lab, point);
 });
 
 test('wrong flags are refused before anything is read', async (t) => {

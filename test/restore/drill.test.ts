@@ -7,7 +7,6 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
-  readFileSync,
   rmSync,
   statSync,
   truncateSync,
@@ -22,33 +21,16 @@ import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { run } from '../../lab/core/run.ts';
 import type { Manifest } from '../../src/archive/manifest.ts';
 import { s3ArchiveStore } from '../../src/cloud/aws/s3/archive-store.ts';
-import { type DrillReport, silentHost } from '../../src/events.ts';
+import { silentHost } from '../../src/events.ts';
 import { compareFilesWithIndex, compareImageWithIndex } from '../../src/operations/drill/compare-restored.ts';
 import { imageIndexOf } from '../../src/operations/reading/index/image-index.ts';
 import { byteWithData, keysIn, readManifest } from '../support/archives.ts';
 import { addSnapshotOf, fillPlainly } from '../support/disks.ts';
 import { addKey, gpgHome } from '../support/gpg.ts';
-import { BUCKET, labForTest, type RunOptions, runCli, runMigrate, type TestLab } from '../support/lab.ts';
+import { BUCKET, labForTest, runCli, runMigrate, type TestLab } from '../support/lab.ts';
+import { runDrill } from '../support/processes/run-drill.ts';
 import { bytesOf, replaceObject } from '../support/tamper.ts';
 import { makeNastyTree } from '../support/trees/nasty-tree.ts';
-
-async function drill(lab: TestLab, argv: readonly string[], options: RunOptions = {}) {
-  const [scratch, report, html] = ['scratch', 'drill.json', 'drill.html'].map((name) => join(lab.directory, name)) as [
-    string,
-    string,
-    string,
-  ];
-  mkdirSync(scratch, { recursive: true });
-  const common = ['drill', '--bucket', BUCKET, '--scratch', scratch, '--report', report, '--html', html];
-  const done = await runCli(lab.env, [...common, '--mount-point', join(lab.directory, 'mnt'), ...argv], options);
-  assert.deepEqual(readdirSync(scratch), [], 'nothing is left of what was restored');
-  return {
-    ...done,
-    said: done.stdout + done.stderr,
-    report: JSON.parse(readFileSync(report, 'utf8')) as DrillReport,
-    html: readFileSync(html, 'utf8'),
-  };
-}
 
 const NASTY = {
   table: 'none' as const,
@@ -66,7 +48,7 @@ test('files with all attributes, an image, an archive in an archive class, and a
   const frozen = await addSnapshotOf(lab);
   assert.equal((await runMigrate(lab, ['--all', '--storage-class', 'DEEP_ARCHIVE'])).code, 0);
 
-  const good = await drill(lab, ['--sample', '5', '--seed', '2026-Q4']);
+  const good = await runDrill(lab, ['--sample', '5', '--seed', '2026-Q4']);
   assert.equal(good.code, 0, good.said);
   assert.equal(good.report.verdict, 'passed');
   assert.deepEqual(good.report.population, { found: 3, incomplete: 0, incremental: 0, archived: 1 });
@@ -85,7 +67,7 @@ test('files with all attributes, an image, an archive in an archive class, and a
   assert.ok(!calls.some(({ operation }) => operation === 'RestoreObject'));
 
   await lab.control.setDelays({ restore: 500 });
-  const thawed = await drill(lab, ['--snapshots', frozen.snapshotId, '--thaw', '--yes', '--wait']);
+  const thawed = await runDrill(lab, ['--snapshots', frozen.snapshotId, '--thaw', '--yes', '--wait']);
   assert.equal(thawed.code, 0, thawed.said);
   assert.equal(thawed.report.archives[0]?.outcome, 'passed');
 
@@ -94,7 +76,7 @@ test('files with all attributes, an image, an archive in an archive class, and a
   const at = await byteWithData(lab, `${image.snapshotId}.index.zst`);
   bytes[at] = (bytes[at] ?? 0) ^ 1;
   await replaceObject(lab, key, bytes);
-  const bad = await drill(lab, ['--sample', '2', '--snapshots', image.snapshotId, frozen.snapshotId]);
+  const bad = await runDrill(lab, ['--sample', '2', '--snapshots', image.snapshotId, frozen.snapshotId]);
   assert.equal(bad.code, 12, bad.said);
   assert.equal(bad.report.verdict, 'differs');
   assert.deepEqual(
@@ -124,7 +106,7 @@ test('encrypted archives with and without their key, and an archive of version 0
   const old = 'vol-0123456789abcdef0/2017-06-30T22:00:00+00:00 snap-0123456789abcdef0 - <b>old</b>.tar.lz4';
   await lab.s3.send(new PutObjectCommand({ Bucket: BUCKET, Key: old, Body: await bytesOf(lab, key) }));
   const ids = ['--sample', '3', '--snapshots', tar, image, 'snap-0123456789abcdef0'];
-  const done = await drill(lab, ids, { env: { GNUPGHOME } });
+  const done = await runDrill(lab, ids, { env: { GNUPGHOME } });
   assert.equal(done.code, 0, done.said);
   assert.deepEqual(
     new Map(done.report.archives.map(({ snapshot, comparedWith }) => [snapshot, comparedWith])),
@@ -135,7 +117,7 @@ test('encrypted archives with and without their key, and an archive of version 0
     ]),
   );
   assert.ok(done.html.includes('&lt;b&gt;old&lt;/b&gt;') && !done.html.includes('<b>'));
-  const locked = await drill(lab, ids, { env: { GNUPGHOME: empty } });
+  const locked = await runDrill(lab, ids, { env: { GNUPGHOME: empty } });
   assert.equal(locked.code, 3, locked.said);
   assert.equal(locked.report.verdict, 'failed');
   assert.equal(locked.report.archives.filter(({ outcome }) => outcome === 'passed').length, 1);
@@ -145,14 +127,14 @@ test('--with-snapshot compares with an existing snapshot and does not tag it', a
   const lab = await labForTest(t);
   const { snapshotId } = await addSnapshotOf(lab);
   assert.equal((await runMigrate(lab, ['--all'])).code, 0);
-  const there = await drill(lab, ['--with-snapshot', '--wait-limit', '30']);
+  const there = await runDrill(lab, ['--with-snapshot', '--wait-limit', '30']);
   assert.equal(there.code, 0, there.said);
   assert.deepEqual(there.report.archives[0]?.comparedWith, ['index', 'snapshot']);
   const { Snapshots = [] } = await lab.ec2.send(new DescribeSnapshotsCommand({ SnapshotIds: [snapshotId] }));
   assert.deepEqual(Snapshots[0]?.Tags, [{ Key: 'snap-to-s3', Value: 'migrated' }]);
   assert.ok(!(await keysIn(lab)).some((key) => key.includes('/claims/')));
   await lab.ec2.send(new DeleteSnapshotCommand({ SnapshotId: snapshotId }));
-  const gone = await drill(lab, ['--with-snapshot']);
+  const gone = await runDrill(lab, ['--with-snapshot']);
   assert.equal(gone.code, 0, gone.said);
   assert.deepEqual(gone.report.archives[0]?.comparedWith, ['index']);
 });
@@ -160,7 +142,7 @@ test('--with-snapshot compares with an existing snapshot and does not tag it', a
 test('the report has the AWS caller, or the reason why it is unknown', async (t) => {
   const lab = await labForTest(t);
   const drilled = async (env: Record<string, string>, argv: string[] = []) => {
-    const done = await drill({ ...lab, env }, argv);
+    const done = await runDrill({ ...lab, env }, argv);
     assert.equal(done.code, 10, done.said);
     return done;
   };
@@ -190,11 +172,11 @@ test('the report has the AWS caller, or the reason why it is unknown', async (t)
 
 test('no space, an interruption, no archive, and conflicting flags', async (t) => {
   const lab = await labForTest(t);
-  const none = await drill(lab, []);
+  const none = await runDrill(lab, []);
   assert.deepEqual([none.code, none.report.verdict], [10, 'nothing'], none.said);
   await addSnapshotOf(lab);
   assert.equal((await runMigrate(lab, ['--all', '--dd', '--source', 'direct'])).code, 0);
-  const stopped = await drill(lab, ['--json'], {
+  const stopped = await runDrill(lab, ['--json'], {
     onLine: (line, signal) => line.includes('"run.started"') && signal('SIGTERM'),
   });
   assert.equal(stopped.code, 130, stopped.said);
@@ -203,7 +185,7 @@ test('no space, an interruption, no archive, and conflicting flags', async (t) =
   mkdirSync(small);
   await run(['mount', '-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', small]);
   try {
-    const full = await drill(lab, ['--scratch', small]);
+    const full = await runDrill(lab, ['--scratch', small]);
     assert.equal(full.code, 1, full.said);
     assert.deepEqual([full.report.verdict, full.report.archives[0]?.outcome], ['failed', 'failed']);
     assert.deepEqual(readdirSync(small), []);
